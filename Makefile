@@ -1,0 +1,58 @@
+# Everything is written below this folder; only `make test` also installs Debian packages, where it runs as root.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup check test demo schema fmt pins clean
+
+BIN := .venv/bin
+READY := .venv/ready
+SCHEMA := schemas/replicated-images.schema.json
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
+UV := uv==0.13.9
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## Create .venv with the pinned requirements and replsync, once and when they change
+
+$(READY): requirements-dev.txt pyproject.toml
+	@echo "setting up .venv"
+	@"$$(scripts/find-python)" -m venv --clear .venv
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+check: $(READY) ## Lint, types, the schema, and the tests that need no server program
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
+	$(BIN)/pytest -m "not docker_registry and not dockerd and not skopeo"
+
+test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
+	@scripts/install-servers
+	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
+
+demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, restore it
+	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
+
+schema: $(READY) ## Write the JSON Schema of replicated-images.yaml anew from the model
+	@mkdir -p build
+	@$(BIN)/replsync schema > build/schema.json
+	@mv build/schema.json $(SCHEMA)
+
+fmt: $(READY) ## Format the code, and mend what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pins: ## Write requirements-dev.txt anew with the newest versions
+	@"$$(scripts/find-python)" -m venv --clear build/pins
+	@build/pins/bin/python -m pip --quiet --disable-pip-version-check --no-cache-dir install $(UV)
+	@build/pins/bin/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 --extra dev \
+		--generate-hashes --custom-compile-command "make pins" --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove .venv and everything else that these targets made
+	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find replsync tests -name __pycache__ -type d -prune -exec rm -rf {} +

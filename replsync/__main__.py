@@ -1,0 +1,6 @@
+"""`python -m replsync`."""
+
+from replsync.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The engine that does what one does by hand: docker pull, docker tag, docker push.
+
+For machines where only the daemon has the network or the credentials to push.
+A daemon holds one platform of an image and may compress its layers anew, so
+that images are compared by the digests of their configs.
+"""
+
+import asyncio
+import io
+import json
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from replsync.apply.engine import Sent
+from replsync.errors import UnsupportedImage
+from replsync.oci.digest import sha256
+from replsync.oci.image_manifest import ImageIndex, ImageManifest, Platform
+from replsync.oci.image_tree import ImageTree
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.tag_state import Resolved
+from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
+from replsync.registry.client import RegistryClient
+from replsync.sources.by_name import Sources
+from replsync.sources.docker_daemon import in_daemon
+from replsync.sources.image_source import Content
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+
+
+class DockerEngine:
+    """Moves images through the local Docker daemon."""
+
+    daemon_pushes = True
+
+    def __init__(self, client: RegistryClient, sources: Sources) -> None:
+        self._client = client
+        self._sources = sources
+        self._platform: Platform | None = None
+        self._images: dict[SourceName, ImageManifest] = {}
+        # Pushes that share a layer fail in the daemon when they run at once; it sends layers in parallel itself.
+        self._one_at_a_time = asyncio.Lock()
+
+    async def identify(self, name: SourceName) -> Resolved:
+        """Say what the daemon would push: the image of its own platform, by config digest."""
+        match name:
+            case DaemonSource():
+                return await self._sources.of(name).identify()
+            case RegistrySource():
+                # By digest from here on: what is pulled later is what was looked at now.
+                tree = await self._client.tree(name.reference)
+                exact = RegistrySource(name.reference.repository.at(tree.root.digest))
+                self._images[exact] = choose(tree, await self._own_platform(), exact)
+                return Resolved(exact, None, self._images[exact].config.digest)
+            case _:
+                assert_never(name)
+
+    async def content(self, name: SourceName) -> Content:
+        """Say what the daemon would move, as far as it is known."""
+        match name:
+            case DaemonSource():
+                return await self._sources.of(name).content()
+            case RegistrySource():
+                blobs = (await self._image(name)).blobs
+                return Content(sum(blob.size for blob in blobs), blobs)
+            case _:
+                assert_never(name)
+
+    async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:  # noqa: ARG002 - docker doesn't say
+        """Pull the image if it is a registry's, tag it, push it."""
+
+        match name:
+            case RegistrySource():
+                image = str(name.reference)
+            case DaemonSource():
+                image = await self._sources.daemon(name).identifier()
+            case _:
+                assert_never(name)
+
+        def work(client: "DockerClient") -> None:
+            if isinstance(name, RegistrySource):
+                client.image.pull(image, quiet=True)
+            client.image.tag(image, str(target))
+            client.image.push(str(target), quiet=True)
+
+        async with self._one_at_a_time:
+            await in_daemon(f"push {name} to {target} by docker", work)
+
+    async def bury(self, config: bytes, target: Reference) -> None:
+        """Load a tombstone into the daemon and push it from there."""
+
+        def work(client: "DockerClient") -> None:
+            with tempfile.TemporaryDirectory(prefix="replsync-") as folder:
+                archive = Path(folder) / "tombstone.tar"
+                archive.write_bytes(saved_tombstone(config, str(target)))
+                client.image.load(archive, quiet=True)
+            client.image.push(str(target), quiet=True)
+
+        async with self._one_at_a_time:
+            await in_daemon(f"push a tombstone to {target} by docker", work)
+
+    async def _image(self, name: RegistrySource) -> ImageManifest:
+        if name not in self._images:
+            tree = await self._client.tree(name.reference)
+            self._images[name] = choose(tree, await self._own_platform(), name)
+        return self._images[name]
+
+    async def _own_platform(self) -> Platform:
+        if self._platform is None:
+
+            def ask(client: "DockerClient") -> Platform:
+                info = client.info()
+                architecture = info.architecture or ""
+                return Platform(info.os_type or "linux", _ARCHITECTURES.get(architecture, architecture))
+
+            self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
+        return self._platform
+
+
+def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:
+    """Return the image that a daemon of this platform pulls. Raises UnsupportedImage where there is none."""
+    match tree.root:
+        case ImageManifest():
+            return tree.root
+        case ImageIndex(manifests=entries):
+            for entry in entries:
+                document = tree.below[entry.digest]
+                if (
+                    isinstance(document, ImageManifest)
+                    and entry.platform
+                    and (entry.platform.os, entry.platform.architecture) == (platform.os, platform.architecture)
+                ):
+                    return document
+            offered = ", ".join(sorted({str(entry.platform) for entry in entries if entry.platform}))
+            raise UnsupportedImage(
+                f"{name} has no image for the daemon's platform {platform}; it has {offered or 'none with a platform'}",
+                hint="use --engine registry, which copies every platform",
+            )
+        case _:
+            assert_never(tree.root)
+
+
+def saved_tombstone(config: bytes, name: str) -> bytes:
+    """Return an archive as `docker save` writes it, with the tombstone of this config under this name."""
+    layer = f"{EMPTY_TAR_DIGEST.partition(':')[2]}/layer.tar"
+    config_name = f"{sha256(config).partition(':')[2]}.json"
+    listing = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": [layer]}]).encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, data in ((config_name, config), (layer, EMPTY_TAR), ("manifest.json", listing)):
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

@@ -1,0 +1,22 @@
+"""What moves images: the protocol that both engines stand behind."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import SourceName
+
+Sent = Callable[[int], None]
+"""Told how many bytes were sent since it was last called."""
+
+
+class Engine(Protocol):
+    """Writes to the target. Each call is safe to repeat."""
+
+    async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:
+        """Make `target` the image of this source. Raises ReplsyncError."""
+        ...
+
+    async def bury(self, config: bytes, target: Reference) -> None:
+        """Make `target` the tombstone with this config. Raises ReplsyncError."""
+        ...

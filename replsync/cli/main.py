@@ -1,0 +1,148 @@
+"""The entry point: the commands, and how each kind of failure ends the process."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from replsync import __version__
+from replsync.cli import options
+from replsync.errors import ReplsyncError, UsageError
+
+USAGE = 64
+INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+app = typer.Typer(
+    name="replsync",
+    help="Keep the images of a Replicated registry as replicated-images.yaml says.",
+    epilog="Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode only), 3 invalid manifest, "
+    "4 sign-in or permission, 6 some actions failed, 7 the plan has blocked actions, 64 wrong usage, 130 interrupted.",
+    add_completion=False,
+    rich_markup_mode=None,  # rich would take half of the time in which --help is to answer
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"replsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def validate(file: options.File = options.DEFAULT_FILE) -> None:
+    """Check a manifest, offline; every fault with its line."""
+    from replsync.cli.manifest_file import read
+
+    manifest = read(file).manifest
+    tags = sum(len(image.tags) for image in manifest.images)
+    retired = sum(len(image.retired) for image in manifest.images)
+    print(f"{file}: valid; {len(manifest.images)} images, {tags} tags, {retired} retired")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest, for editors."""
+    from replsync.manifest.schema import schema_text
+
+    print(schema_text(), end="")
+
+
+@app.command()
+def plan(
+    file: options.File = options.DEFAULT_FILE,
+    engine: options.Engine = options.EngineName.REGISTRY,
+    format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
+    detailed_exitcode: options.DetailedExitcode = False,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Compare the manifest with the registry and show what would change. Writes nothing."""
+    from replsync.cli.planning import show_plan
+
+    connection = options.Connection(file, engine, parallelism, timeout, tuple(plain_http))
+    show_plan(connection, format, detailed_exitcode, verbose, no_color)
+
+
+@app.command()
+def apply(
+    file: options.File = options.DEFAULT_FILE,
+    engine: options.Engine = options.EngineName.REGISTRY,
+    auto_approve: options.AutoApprove = False,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Make a plan, show it, ask, and carry it out."""
+    from replsync.cli.applying import plan_and_apply
+
+    connection = options.Connection(file, engine, parallelism, timeout, tuple(plain_http))
+    plan_and_apply(connection, auto_approve, verbose, quiet, no_color)
+
+
+@app.command()
+def sandbox(
+    port: options.Port = 5000,
+    data: options.Data = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Serve a registry on this machine that behaves like Replicated's, to rehearse on."""
+    from replsync.cli.sandbox_server import run
+
+    run(port, data, verbose)
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with the exit code of its outcome."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        app(standalone_mode=False)
+        sys.stdout.flush()
+        code = 0
+    except options.Ends as end:
+        sys.stdout.flush()
+        code = end.code
+    except UsageError as error:
+        code = _say(error.message, error.hint, error.exit_code)
+    except ReplsyncError as error:
+        code = _say(error.message, error.hint, error.exit_code)
+    except options.WRONG_USAGE as error:
+        code = _say(error.format_message(), "replsync --help, or replsync COMMAND --help", USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        code = _BROKEN_PIPE
+    sys.exit(code)
+
+
+def _say(message: str, hint: str | None, code: int) -> int:
+    print(f"replsync: {message}", file=sys.stderr)
+    if hint:
+        print(f"  next: {hint}", file=sys.stderr)
+    return code
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM, as CI sends it to cancel a job, ends a run as Ctrl-C does."""
+    signal.raise_signal(signal.SIGINT)

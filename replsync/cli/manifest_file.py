@@ -1,0 +1,66 @@
+"""Finding and reading what the user wrote: the manifest, and the application's slug."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from replsync.errors import InvalidInput
+from replsync.manifest.model import Manifest
+from replsync.manifest.read import ManifestFile, read_manifest
+from replsync.manifest.source_text import MAX_SIZE
+from replsync.oci.reference import is_path
+from replsync.plan.planner import Target
+
+_CLI_FILES = (".replicated", ".replicated.yaml")
+
+
+def read(path: Path) -> ManifestFile:
+    """Read a manifest from disk. Raises InvalidInput with every fault, or where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SIZE + 1)
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            f"read the manifest {path}: there is no such file",
+            hint="name it with -f, or write one: the README begins with an example",
+        ) from error
+    except OSError as error:
+        raise InvalidInput(f"read the manifest {path}: {error.strerror}") from error
+    return read_manifest(data, str(path))
+
+
+def target_of(manifest: Manifest, folder: Path, env: Mapping[str, str]) -> Target:
+    """Return where the manifest's images live.
+
+    The application is the manifest's `app`, else `$REPLICATED_APP`, else the
+    `appSlug` of the vendor CLI's file, looked for from `folder` upward. Raises InvalidInput where none says.
+    """
+    app = manifest.app or env.get("REPLICATED_APP") or _slug_of_cli(folder)
+    if not app:
+        raise InvalidInput(
+            "find the application: the manifest names no `app`",
+            hint="add `app: YOUR-APPLICATION-SLUG`, or set REPLICATED_APP",
+        )
+    if not is_path(app) or "/" in app:
+        raise InvalidInput(f"find the application: {app[:100]!r} is not an application's slug")
+    return Target(manifest.registry, app)
+
+
+def _slug_of_cli(folder: Path) -> str | None:
+    for parent in (folder, *folder.parents):
+        for name in _CLI_FILES:
+            path = parent / name
+            if path.is_file():
+                return _app_slug(path)
+    return None
+
+
+def _app_slug(path: Path) -> str | None:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_bytes())
+    except (YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"find the application: {path} can't be read as YAML") from error
+    slug = content.get("appSlug") if isinstance(content, dict) else None
+    return str(slug) if slug else None

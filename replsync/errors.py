@@ -1,0 +1,101 @@
+"""Every error that replsync raises on purpose.
+
+An error says what was attempted, on which side, on which object, and what the
+user can do next (`hint`). Its class carries the exit code of the process.
+"""
+
+from typing import ClassVar
+
+
+class ReplsyncError(Exception):
+    """Something that the user can understand and act on.
+
+    `message` is one sentence without a final full stop; `hint` is the next
+    move, or None where there is none. Neither ever holds a secret.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(ReplsyncError):
+    """The command line itself is wrong."""
+
+    exit_code = 64
+
+
+class InvalidInput(ReplsyncError):
+    """The manifest, or another file that the user gave, is invalid."""
+
+    exit_code = 3
+
+
+class SignInError(ReplsyncError):
+    """A registry, token server or credential helper refused to sign us in.
+
+    `host` is the registry that it was for, empty where no registry was asked.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None, host: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.host = host
+
+
+class PermissionDenied(SignInError):
+    """Signed in, or anonymous, and not allowed to do this."""
+
+
+class RegistryError(ReplsyncError):
+    """A registry answered with something other than what was asked for.
+
+    `status` is the HTTP status, `codes` the error codes in the body
+    (distribution-spec, "Error Codes"); both are empty where there is no answer.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, status: int | None = None, codes: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.codes = codes
+
+
+class RegistryUnreachable(RegistryError):
+    """No answer at all: refused, reset, timed out, unknown host, bad certificate."""
+
+
+class NotFound(RegistryError):
+    """The registry says that the object does not exist (404 and nothing else)."""
+
+
+class UnsupportedImage(ReplsyncError):
+    """The image is of a kind that is never copied, or is not well-formed."""
+
+
+class DockerError(ReplsyncError):
+    """The Docker daemon or its command-line client failed."""
+
+
+class ChangedMeanwhile(ReplsyncError):
+    """A tag is not in the state that the plan was made for."""
+
+
+class PartialFailure(ReplsyncError):
+    """Some actions failed, the others are done."""
+
+    exit_code = 6
+
+
+class BlockedPlan(ReplsyncError):
+    """The plan has blocked actions, so nothing is written."""
+
+    exit_code = 7

@@ -1,0 +1,130 @@
+"""Rules between entries: what one of them says may not contradict, or repeat, another.
+
+They are read from the model and, before there is one, from the bare values of
+the file, so that such a fault is reported beside all the others. What is
+missing or of another type is none of their business.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from replsync.manifest.faults import shown
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """`path` is the place to blame; `first` the entry that it contradicts, where there is one."""
+
+    path: Path
+    message: str
+    proposal: str
+    first: Path | None = None
+
+
+def contradictions(manifest: object) -> list[Contradiction]:
+    """Return everything between entries of `manifest` that contradicts, or repeats, something else."""
+    found = repeated_images(manifest)
+    for index, image in enumerate(_items(manifest, "images")):
+        found += image_contradictions(image, ("images", index))
+    return found
+
+
+def repeated_images(manifest: object) -> list[Contradiction]:
+    """Return the images that are listed more than once."""
+    seen: dict[str, Path] = {}
+    found = []
+    for index, image in enumerate(_items(manifest, "images")):
+        name = _get(image, "name")
+        path = ("images", index, "name")
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            message = f"the image {shown(name)} is listed twice"
+            found.append(Contradiction(path, message, "merge the two entries", seen[name]))
+        seen.setdefault(name, path)
+    return found
+
+
+def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
+    """Return the contradictions inside the entry `image`, which stands at the path `at`."""
+    return [*_says_nothing(image, at), *_repeated_tags(image, at), *_unfit_digests(image, at)]
+
+
+def _says_nothing(image: object, at: Path) -> Iterator[Contradiction]:
+    name = _get(image, "name")
+    said = set(image) if isinstance(image, dict) else {"source", "tags", "retired"}
+    if isinstance(name, str) and not any(_get(image, key) for key in said - {"name", "mutable"}):
+        yield Contradiction(
+            at, f"the image {shown(name)} has no tags, no retired tags and no source", "add some, or remove the entry"
+        )
+
+
+def _repeated_tags(image: object, at: Path) -> Iterator[Contradiction]:
+    seen: dict[str, Path] = {}
+    for kind in ("tags", "retired"):
+        for index, entry in enumerate(_items(image, kind)):
+            tag = _get(entry, "tag")
+            if not isinstance(tag, str):
+                continue
+            path = (*at, kind, index, "tag")
+            first = seen.setdefault(tag, path)
+            if first is path:
+                continue
+            if first[-3] == kind:
+                message = f"the tag {shown(tag)} is {'listed' if kind == 'tags' else 'retired'} twice"
+                yield Contradiction(path, message, "remove one of them", first)
+            else:
+                message = f"the tag {shown(tag)} is both listed and retired"
+                yield Contradiction(path, message, "remove it from `tags` or from `retired`", first)
+
+
+def _unfit_digests(image: object, at: Path) -> Iterator[Contradiction]:
+    for index, entry in enumerate(_items(image, "tags")):
+        digest = _get(entry, "digest")
+        if not isinstance(digest, str):
+            continue
+        path = (*at, "tags", index, "digest")
+        own = _get(entry, "source")
+        match _parsed(_get(image, "source") if own is None else own):
+            case DaemonSource():
+                yield Contradiction(
+                    path,
+                    "a digest pins an image in a registry, but the source of this tag is the Docker daemon"
+                    + (", which it takes from the image" if own is None else ""),
+                    "remove the digest, or give the tag a source in a registry",
+                )
+            case RegistrySource(reference) if reference.digest and reference.digest != digest:
+                yield Contradiction(
+                    path, "the digest is not the one that the source of this tag names", "remove one of them"
+                )
+
+
+def _parsed(source: object) -> SourceName | None:
+    if isinstance(source, str):
+        try:
+            return parse_source(source)
+        except ValueError:
+            return None
+    return source if isinstance(source, RegistrySource | DaemonSource) else None
+
+
+def _items(entry: object, key: str) -> list[object]:
+    items = _get(entry, key)
+    return list(items) if isinstance(items, list | tuple) else []
+
+
+def _get(entry: object, key: str) -> object:
+    match entry:
+        case dict():
+            return entry.get(key)
+        case BaseModel():
+            return getattr(entry, key, None)
+        case str() if key == "tag":
+            return entry
+        case _:
+            return None

@@ -1,0 +1,207 @@
+"""The texts in a manifest: what each may hold, and a proposal where one doesn't.
+
+Each type carries its check and the JSON Schema that an editor uses. A check
+raises a pydantic error of type `refused` whose context has the explanation
+and, where there is one, the proposal.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.reference import Reference, is_host, is_path, is_tag
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+
+MAX_REASON = 500
+"""Characters of a reason: it becomes a label, and a sentence in a container runtime's error."""
+
+_MAX_PATTERN = 255
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
+_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+
+TAG_SCHEMA = {"type": ["string", "number"], "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"}
+_NAME_SCHEMA = {"type": "string", "maxLength": 255, "pattern": f"^{_COMPONENT}(?:/{_COMPONENT})*$"}
+_APP_SCHEMA = {"type": "string", "maxLength": 255, "pattern": f"^{_COMPONENT}$"}
+_REGISTRY_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?$",
+}
+_DIGEST_SCHEMA = {"type": "string", "pattern": "^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"}
+_SOURCE_SCHEMA = {"type": "string", "pattern": r"^(?!https?://)\S+$"}
+_PATTERN_SCHEMA = {
+    "type": ["string", "number"],
+    "maxLength": _MAX_PATTERN,
+    "pattern": r"^[A-Za-z0-9_.*?!\[\]-]+$",
+}
+_REASON_SCHEMA = {
+    "type": "string",
+    "maxLength": MAX_REASON,
+    "pattern": rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$",
+}
+
+
+def refused(explanation: str, proposal: str | None = None) -> PydanticCustomError:
+    """Return the error of a text that is outside its grammar."""
+    return PydanticCustomError("refused", "{explanation}", {"explanation": explanation, "proposal": proposal})
+
+
+def _tag(text: str) -> str:
+    if is_tag(text):
+        return text
+    proposal = None
+    name, colon, tail = text.rpartition(":")
+    candidate = re.sub(r"[^A-Za-z0-9_.-]+", "-", text.strip()).strip(".-")
+    if "," in text:
+        proposal = "give each tag an entry of its own"
+    elif colon and is_path(name) and is_tag(tail):
+        proposal = f"write `{tail}`: the image's name is in `name`"
+    elif is_tag(candidate):
+        proposal = f"did you mean `{candidate}`?"
+    raise refused("a tag is 1 to 128 letters, digits, `_`, `.` or `-`, and starts with no `.` or `-`", proposal)
+
+
+def _name(text: str) -> str:
+    if is_path(text):
+        return text
+    name, colon, tail = text.rpartition(":")
+    if colon and is_path(name) and is_tag(tail):
+        proposal: str | None = f"write `{name}` here, and `{tail}` below `tags`"
+    else:
+        proposal = _lower_case(text)
+    raise refused(
+        "a name is lower-case letters and digits, with `.`, `_` or `-` between them, in parts joined by `/`", proposal
+    )
+
+
+def _app(text: str) -> str:
+    if is_path(text) and "/" not in text:
+        return text
+    app, slash, rest = text.partition("/")
+    if slash and is_path(text):
+        proposal: str | None = f"write `{app}` here, and begin the names of its images with `{rest}/`"
+    else:
+        proposal = _lower_case(text)
+    raise refused(
+        "an application's slug is lower-case letters and digits, with `.`, `_` or `-` between them, without `/`",
+        proposal,
+    )
+
+
+def _lower_case(text: str) -> str | None:
+    candidate = re.sub(r"[^a-z0-9._/-]+", "-", text.lower()).strip("._/-")
+    return f"did you mean `{candidate}`?" if is_path(candidate) else None
+
+
+def _registry(text: str) -> str:
+    if is_host(text):
+        return text
+    bare = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", text.strip()).partition("/")[0].rpartition("@")[2]
+    raise refused(
+        "a registry is HOST or HOST:PORT, without a scheme or a path",
+        f"did you mean `{bare}`?" if is_host(bare) else None,
+    )
+
+
+def _digest(value: object) -> Digest:
+    text = _text(value)
+    try:
+        return parse_digest(text)
+    except ValueError:
+        pass
+    hexadecimal = text.strip().lower().removeprefix("sha256").lstrip(":-")
+    is_hexadecimal = bool(re.fullmatch("[0-9a-f]+", hexadecimal))
+    explanation = "a digest is `sha256:` and 64 lower-case hex digits"
+    if is_hexadecimal and len(hexadecimal) == 64:
+        raise refused(explanation, f"did you mean `sha256:{hexadecimal}`?")
+    if is_hexadecimal and text.startswith("sha256:"):
+        explanation += f", here are {len(hexadecimal)}"
+    raise refused(explanation)
+
+
+def _source(value: object) -> SourceName:
+    if isinstance(value, RegistrySource | DaemonSource):
+        return value
+    text = _text(value)
+    if not text:
+        raise refused("a source is the name of an image, such as `ghcr.io/acme/worker`")
+    try:
+        return parse_source(text)
+    except ValueError as error:
+        raise refused(str(error), _likely_source(text)) from error
+
+
+def _likely_source(text: str) -> str | None:
+    bare = re.sub(r"^https?://", "", text.strip())
+    path, colon, tag = bare.rpartition(":")
+    for candidate in (bare, bare.lower(), f"{path.lower()}{colon}{tag}"):
+        try:
+            parse_source(candidate)
+        except ValueError:
+            continue
+        return f"did you mean `{candidate}`?"
+    return None
+
+
+def _image_source(value: object) -> SourceName:
+    source = _source(value)
+    match source:
+        case RegistrySource(Reference(repository, tag, digest)) if tag or digest:
+            proposal = f"write `{repository}`; a tag that comes from elsewhere gets a `source` of its own"
+        case DaemonSource(Reference(repository, tag)) if tag:
+            bare = DaemonSource(Reference(repository))
+            proposal = f"write `{bare}`; a tag that comes from elsewhere gets a `source` of its own"
+        case DaemonSource(str()):
+            proposal = f"give it to one tag: `{{tag: …, source: {source}}}`"
+        case _:
+            return source
+    raise refused(
+        "the source of a whole image names no tag and no digest, each tag is looked up there by its own name", proposal
+    )
+
+
+def _pattern(text: str) -> str:
+    if 1 <= len(text) <= _MAX_PATTERN and re.fullmatch(r"[A-Za-z0-9_.*?!\[\]-]+", text):
+        return text
+    raise refused(
+        f"a pattern is 1 to {_MAX_PATTERN} letters, digits, `_`, `.` or `-`, with the wildcards `*`, `?` and `[…]`",
+        "give each pattern an entry of its own" if re.search(r"[,\s]", text.strip()) else None,
+    )
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise refused("a reason may not be blank", "say why, and what to use instead")
+    if len(text) > MAX_REASON:
+        raise refused(f"a reason has at most {MAX_REASON} characters, here are {len(text)}")
+    if not text.isprintable():
+        joined = " ".join(text.split())
+        raise refused(
+            "a reason is one line of printable characters",
+            f"write it in one line: {joined}" if joined.isprintable() else None,
+        )
+    return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    return value
+
+
+TagText = Annotated[str, AfterValidator(_tag), WithJsonSchema(TAG_SCHEMA)]
+ImageName = Annotated[str, AfterValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+AppSlug = Annotated[str, AfterValidator(_app), WithJsonSchema(_APP_SCHEMA)]
+RegistryHost = Annotated[str, AfterValidator(_registry), WithJsonSchema(_REGISTRY_SCHEMA)]
+TagPattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema(_PATTERN_SCHEMA)]
+Reason = Annotated[str, AfterValidator(_reason), WithJsonSchema(_REASON_SCHEMA)]
+PinnedDigest = Annotated[Digest, PlainValidator(_digest), WithJsonSchema(_DIGEST_SCHEMA)]
+TagSource = Annotated[
+    SourceName, PlainValidator(_source), PlainSerializer(str, return_type=str), WithJsonSchema(_SOURCE_SCHEMA)
+]
+ImageSource = Annotated[
+    SourceName, PlainValidator(_image_source), PlainSerializer(str, return_type=str), WithJsonSchema(_SOURCE_SCHEMA)
+]

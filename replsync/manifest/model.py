@@ -1,0 +1,185 @@
+"""The model of `replicated-images.yaml`, version 1. "Manifest" alone always means this file.
+
+In code, None means that a key is not there; in the file an empty value is a
+fault, so that a slip is not read as a decision.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from replsync.manifest.contradictions import Contradiction, image_contradictions, repeated_images
+from replsync.manifest.grammar import (
+    MAX_REASON,
+    AppSlug,
+    ImageName,
+    ImageSource,
+    PinnedDigest,
+    Reason,
+    RegistryHost,
+    TagPattern,
+    TagSource,
+    TagText,
+    refused,
+)
+from replsync.oci.source_name import RegistrySource, SourceName, pinned, source_for_tag
+
+VERSION = 1
+DEFAULT_REGISTRY = "registry.replicated.com"
+
+_DIGEST_EXAMPLE = "sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"
+
+
+def _this_version(number: int) -> int:
+    if number == VERSION:
+        return number
+    if number > VERSION:
+        raise PydanticCustomError("newer_version", "this replsync reads version 1")
+    raise refused("the version of a manifest is 1", "write `version: 1`")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tag(_Part):
+    """A tag that the registry should have. In the file a plain tag stands for a mapping with nothing else in it."""
+
+    tag: TagText = Field(
+        description="The tag, as text: 1.10 stays 1.10 and needs no quotes. Quotes are needed for one that YAML "
+        "reads as nothing (null), or that editors read as no text (true, 2024-01-01).",
+        examples=["1.10", "latest"],
+    )
+    source: TagSource | None = Field(
+        default=None,
+        description="Where this tag comes from, in place of the image's source: [docker://]HOST/PATH[:TAG][@DIGEST] "
+        "or docker-daemon:NAME[:TAG]. Without a tag in it, the tag of the same name is taken.",
+        examples=["ghcr.io/acme/worker:1.11.0", "docker-daemon:worker:dev"],
+    )
+    digest: PinnedDigest | None = Field(
+        default=None,
+        description="Pins the tag to this digest. Without any source the tag is adopted: the registry should go on "
+        "having exactly this.",
+        examples=[_DIGEST_EXAMPLE],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"tag": data} if isinstance(data, str) else data
+
+
+class Retired(_Part):
+    """A tag that should be replaced by a tombstone."""
+
+    tag: TagText = Field(description="The tag to retire, as text.", examples=["1.9.3"])
+    reason: Reason = Field(
+        description="Why, and what to use instead: shown to whoever pulls the tag. One line of 1 to "
+        f"{MAX_REASON} printable characters.",
+        examples=["CVE-2026-1234, use 1.10"],
+    )
+
+
+class Image(_Part):
+    """An image of the application. It needs a source, a tag or a retired tag: a bare name would say nothing."""
+
+    name: ImageName = Field(
+        description="The image's path below the application; it may hold `/`.",
+        examples=["worker", "tools/migrate"],
+    )
+    source: ImageSource | None = Field(
+        default=None,
+        description="Where tags without a source of their own come from: [docker://]HOST/PATH or "
+        "docker-daemon:NAME, without a tag or digest. Each tag is looked up there by its own name.",
+        examples=["ghcr.io/acme/worker", "docker-daemon:worker"],
+    )
+    mutable: tuple[TagPattern, ...] = Field(
+        default=(),
+        description="Tags that may be overwritten with another image, as patterns with *, ? and […]. Any other tag "
+        "is immutable once it is pushed. A pattern that starts with * needs quotes.",
+        examples=[["latest", "edge-*"]],
+    )
+    tags: tuple[Tag, ...] = Field(
+        default=(),
+        description="Tags that the registry should have. One with neither a source nor a digest must merely exist.",
+        examples=[["1.10", {"tag": "1.11.0", "source": "docker-daemon:worker:dev"}]],
+    )
+    retired: tuple[Retired, ...] = Field(
+        default=(),
+        description="Tags that should be replaced by a tombstone: an empty image that says what it replaced and why.",
+        examples=[[{"tag": "1.9.3", "reason": "CVE-2026-1234, use 1.10"}]],
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _refuse(image_contradictions(self))
+        return self
+
+    def is_mutable(self, tag: str) -> bool:
+        """Whether `tag` may be overwritten with another image (the semantics of `fnmatch.fnmatchcase`)."""
+        return any(fnmatchcase(tag, pattern) for pattern in self.mutable)
+
+    def source_of(self, tag: Tag) -> SourceName | None:
+        """Where the image for `tag` is read from: its own source, else this image's, by its digest if it has one.
+
+        None where there is no source: the tag must exist already, with its
+        digest if it has one.
+        """
+        source = tag.source or self.source
+        if source is None:
+            return None
+        source = source_for_tag(source, tag.tag)
+        return pinned(source, tag.digest) if tag.digest and isinstance(source, RegistrySource) else source
+
+
+class Policy(_Part):
+    """What to do where the file says nothing."""
+
+    unlisted: Literal["report", "ignore", "tombstone"] = Field(
+        default="report",
+        description="What happens to tags that a listed image has in the registry and that this file doesn't name: "
+        "they are reported, ignored, or replaced by a tombstone.",
+        examples=["report"],
+    )
+
+
+class Manifest(_Part):
+    """Which image tags an application should have in the Replicated registry, and which are retired."""
+
+    version: Annotated[int, AfterValidator(_this_version)] = Field(
+        description="The version of this file's format.", examples=[VERSION], json_schema_extra={"const": VERSION}
+    )
+    app: AppSlug | None = Field(
+        default=None,
+        description="The application's slug: images are pushed to REGISTRY/APP/NAME.",
+        examples=["myapp"],
+    )
+    registry: RegistryHost = Field(
+        default=DEFAULT_REGISTRY,
+        description="The registry, HOST or HOST:PORT without a scheme; a custom domain in front of it works too.",
+        examples=[DEFAULT_REGISTRY, "images.example.com"],
+    )
+    policy: Policy = Field(
+        default=Policy(),
+        title="Policy",
+        description="What to do where this file says nothing.",
+        examples=[{"unlisted": "report"}],
+    )
+    images: tuple[Image, ...] = Field(
+        min_length=1,
+        description="The application's images. Images that are not listed here are never touched.",
+        examples=[[{"name": "worker", "source": "ghcr.io/acme/worker", "tags": ["1.10"]}]],
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _refuse(repeated_images(self))
+        return self
+
+
+def _refuse(contradictions: Sequence[Contradiction]) -> None:
+    if contradictions:
+        raise PydanticCustomError("contradiction", "{message}", {"message": contradictions[0].message})

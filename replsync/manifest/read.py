@@ -1,0 +1,119 @@
+"""Reading `replicated-images.yaml`: from bytes to a Manifest, or to everything that is wrong with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from replsync.manifest.contradictions import contradictions
+from replsync.manifest.faults import Fault, InvalidManifest
+from replsync.manifest.model import Manifest
+from replsync.manifest.source_text import Position, SourceText, decode
+from replsync.manifest.wording import complaint
+from replsync.manifest.yaml_tree import ListPlaces, MappingPlaces, Places, Tree, read_tree
+from replsync.oci.digest import Digest, sha256
+
+_START = """start with
+version: 1
+app: myapp
+images:
+  - name: worker
+    source: ghcr.io/acme/worker
+    tags:
+      - 1.10"""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the parts of a manifest stand in its file."""
+
+    root: Places
+
+    def of(self, path: Sequence[str | int]) -> Position:
+        """Return where the value at `path` starts, such as `("images", 0, "tags", 3)`.
+
+        Where the file has nothing there, it is the innermost list or mapping
+        around it.
+        """
+        places = self.root
+        for step in path:
+            inner = _inside(places, step)
+            if inner is None:
+                break
+            places = inner
+        return places if isinstance(places, Position) else places.start
+
+    def of_key(self, path: Sequence[str | int]) -> Position:
+        """Return where the key at the end of `path` stands; for an item of a list, the item."""
+        places = self.root
+        for step in path[:-1]:
+            inner = _inside(places, step)
+            if inner is None:
+                return self.of(path)
+            places = inner
+        if isinstance(places, MappingPlaces) and path and path[-1] in places.keys:
+            return places.keys[str(path[-1])]
+        return self.of(path)
+
+
+@dataclass(frozen=True)
+class ManifestFile:
+    """A manifest that was read: the file's name, the digest of its bytes, what it says and where."""
+
+    name: str
+    sha256: Digest
+    manifest: Manifest
+    positions: Positions
+
+
+def read_manifest(data: bytes, name: str) -> ManifestFile:
+    """Return the manifest in `data`, the content of the file `name`.
+
+    Raises InvalidManifest with everything that is wrong, sorted by position.
+    """
+    source = decode(data, name)
+    tree = read_tree(source)
+    if tree is None:
+        something = "holds only comments" if source.text.strip() else "is empty"
+        raise InvalidManifest(name, [Fault(1, 1, f"the file {something}", _START)])
+    positions = Positions(tree.places)
+    try:
+        manifest = Manifest.model_validate(tree.value)
+    except ValidationError as error:
+        raise InvalidManifest(name, _faults(source, tree, positions, error)) from error
+    if tree.faults:
+        raise InvalidManifest(name, tree.faults)
+    return ManifestFile(name, sha256(data), manifest, positions)
+
+
+def _faults(source: SourceText, tree: Tree, positions: Positions, error: ValidationError) -> list[Fault]:
+    faults = list(tree.faults)
+    conflicts = contradictions(tree.value)
+    for conflict in conflicts:
+        message = conflict.message
+        if conflict.first is not None:
+            first = positions.of(conflict.first)
+            message += f", first in line {first.line}, column {first.column}"
+        faults.append(source.fault(positions.of(conflict.path), message, conflict.proposal))
+    for detail in error.errors(include_url=False):
+        # The model stops at the first contradiction, and names no line.
+        if detail["type"] == "contradiction" and conflicts:
+            continue
+        said = complaint(detail)
+        position = positions.of_key(said.path) if said.about_key else positions.of(said.path)
+        fault = source.fault(position, said.message, said.proposal)
+        if detail["type"] == "newer_version":
+            # What else seems wrong may be right in that version.
+            return [fault]
+        faults.append(fault)
+    return faults
+
+
+def _inside(places: Places, step: str | int) -> Places | None:
+    match places, step:
+        case ListPlaces(items=items), int() if 0 <= step < len(items):
+            return items[step]
+        case MappingPlaces(values=values), str():
+            return values.get(step)
+        case _:
+            return None

@@ -1,0 +1,172 @@
+"""pydantic's errors about a manifest in words for people, with proposals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from replsync.manifest.faults import shown
+from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag
+from replsync.manifest.yaml_tree import Empty
+
+Path = tuple[str | int, ...]
+
+_LONGEST_KEY = max(len(key) for part in (Manifest, Policy, Image, Tag, Retired) for key in part.model_fields)
+
+_PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
+    "images": (Image, "an image"),
+    "policy": (Policy, "`policy`"),
+    "tags": (Tag, "a tag"),
+    "retired": (Retired, "a retired tag"),
+}
+_LISTS = {
+    "images": "a list of images",
+    "tags": "a list of tags",
+    "retired": "a list of retired tags",
+    "mutable": "a list of patterns",
+}
+_ENTRIES = {
+    "images": "a mapping with `name` and `tags`",
+    "tags": "a tag, or a mapping with `tag`",
+    "retired": "a mapping with `tag` and `reason`",
+    "mutable": "a pattern",
+}
+_MISSING = {
+    "version": f"begin with `version: {VERSION}`",
+    "images": "add `images:` and below it `- name: worker`, for example",
+    "name": "add `name: worker`, for example",
+    "tag": "add `tag: 1.10`, for example",
+    "reason": 'write `{tag: 1.9.3, reason: "CVE-2026-1234, use 1.10"}`, for example',
+}
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What is wrong at `path`, which may end below the last value that the file has there."""
+
+    path: Path
+    message: str
+    proposal: str | None
+    about_key: bool = False
+
+
+def complaint(error: ErrorDetails) -> Complaint:
+    """Return `error` in words."""
+    path: Path = tuple(error["loc"])
+    value = error["input"]
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            key = str(path[-1])
+            return Complaint(path[:-1], f"{place(path[:-1])} has no `{key}`", _MISSING.get(key))
+        case "extra_forbidden":
+            key = str(path[-1])
+            return Complaint(path, f"{place(path[:-1])} has the unknown key {shown(key)}", _known_key(path), True)
+        case "contradiction":
+            return Complaint(path, str(context["message"]), None)
+        case _ if isinstance(value, Empty):
+            return Complaint(path, f"{place(path)} is empty", _filled(path, value))
+        case "refused":
+            proposal = context["proposal"]
+            return Complaint(path, f"{place(path)} is {_text(value)}: {context['explanation']}", proposal)
+        case "newer_version":
+            message = f"this is a manifest of version {value}, this replsync reads version {VERSION}"
+            return Complaint(path, message, "upgrade replsync")
+        case "literal_error":
+            near = get_close_matches(value, ("report", "ignore", "tombstone"), 1) if isinstance(value, str) else []
+            proposal = f"did you mean `{near[0]}`?" if near else None
+            return Complaint(path, f"{place(path)} is {_text(value)}, expected {_expected(path)}", proposal)
+        case "too_short":
+            return Complaint(path, f"{place(path)} is an empty list", "a manifest has one image at least")
+        case _:
+            message = f"{place(path)} is {_text(value)}, expected {_expected(path)}"
+            return Complaint(path, message, _reshaped(path, value))
+
+
+def place(path: Path) -> str:
+    """Return `path` as it is written in messages: `images[0].tags[2]`."""
+    if not path:
+        return "the file"
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return shown(text[1:])
+
+
+def _text(value: object) -> str:
+    match value:
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case str():
+            return shown(value)
+        case _:
+            return f"{value}"
+
+
+def _expected(path: Path) -> str:
+    match path:
+        case (*_, "images" | "tags" | "retired" | "mutable" as key):
+            return _LISTS[key]
+        case (*_, "images" | "tags" | "retired" | "mutable" as key, int()):
+            return _ENTRIES[key]
+        case ():
+            return "a mapping with `version` and `images`"
+        case ("policy",):
+            return "a mapping with `unlisted`"
+        case ("policy", "unlisted"):
+            return "`report`, `ignore` or `tombstone`"
+        case ("version",):
+            return f"the number {VERSION}"
+        case _:
+            return "a text"
+
+
+def _reshaped(path: Path, value: object) -> str | None:
+    """A proposal for a value of the wrong type."""
+    match path, value:
+        case (*_, "tags" | "mutable" as key), str() if value:
+            return f"write `{key}: [{value}]`"
+        case (*_, "images" | "tags" | "retired"), dict():
+            return "begin each entry with `- `"
+        case ("images", int()), str() if value:
+            return f"write `- name: {value}`"
+        case (*_, "retired", int()), str() if value:
+            return f'write `{{tag: {value}, reason: "…"}}`: a retired tag needs a reason'
+        case ("policy",), str() if value:
+            return f"write `policy: {{unlisted: {value}}}`"
+        case ("version",), str():
+            return _MISSING["version"]
+        case _:
+            return None
+
+
+def _filled(path: Path, value: Empty) -> str:
+    if value is not Empty.NOTHING and len(path) > 2:
+        return f'to mean the text, write "{value.value}"; else remove it'
+    if path and isinstance(path[-1], int):
+        return f"expected {_expected(path)}"
+    return f"expected {_expected(path)}; or remove the key"
+
+
+def _known_key(path: Path) -> str | None:
+    """A key that was probably meant, or the place where this one belongs."""
+    *parents, key = map(str, path)
+    part = next((_PARTS[step][0] for step in reversed(parents) if step in _PARTS), Manifest)
+    if len(key) > 2 * _LONGEST_KEY:
+        return None
+    near = get_close_matches(key.lower().replace("-", "_"), part.model_fields, 1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    owners = [name for owner, name in _PARTS.values() if key in owner.model_fields]
+    if key in Manifest.model_fields:
+        return f"`{key}` belongs to the top of the file"
+    return f"`{key}` belongs to {' or '.join(owners)}" if owners else f"known here are {_listed(part)}"
+
+
+def _listed(part: type[BaseModel]) -> str:
+    *most, last = (f"`{key}`" for key in part.model_fields)
+    return f"{', '.join(most)} and {last}" if most else last

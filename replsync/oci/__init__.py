@@ -1,0 +1,1 @@
+"""OCI's and Docker's vocabulary, pure: references, digests, image manifests, tombstones."""

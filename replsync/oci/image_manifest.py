@@ -1,0 +1,182 @@
+"""Image manifests and indexes, kept as the bytes that were read.
+
+Sources of the rules: OCI image-spec (manifest.md, image-index.md) and Docker's
+"Image Manifest Version 2, Schema 2".
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from replsync.errors import UnsupportedImage
+from replsync.oci.digest import Digest, parse_digest, sha256
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
+DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
+INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
+ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES, DOCKER_SCHEMA1_SIGNED, DOCKER_SCHEMA1))
+"""Every type, schema 1 too: so that a registry hands it out and it can be refused by name."""
+
+MAX_SIZE = 4 * 1024 * 1024
+"""Bytes; the least that a registry must take, and the most that is read (distribution-spec, push)."""
+
+_IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """`os/architecture[/variant]`, as in an index entry."""
+
+    os: str
+    architecture: str
+    variant: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A pointer to content: media type, digest and size in bytes (image-spec, descriptor.md)."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    has_urls: bool = False
+
+
+@dataclass(frozen=True)
+class ImageManifest:
+    """One image: its config and its layers, lowest first. `raw` is what goes over the wire."""
+
+    raw: bytes
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """sha256 of `raw`."""
+        return sha256(self.raw)
+
+    @property
+    def is_image(self) -> bool:
+        """False for Helm charts and other artifacts, which only share the format."""
+        return self.config.media_type in _IMAGE_CONFIGS
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Config and layers, each digest once, in the order in which they are pushed."""
+        unique = {blob.digest: blob for blob in (*self.layers, self.config)}
+        return tuple(unique.values())
+
+
+@dataclass(frozen=True)
+class ImageIndex:
+    """A list of image manifests, one for each platform. `raw` is what goes over the wire."""
+
+    raw: bytes
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    artifact_type: str | None = None
+
+    @property
+    def digest(self) -> Digest:
+        """sha256 of `raw`."""
+        return sha256(self.raw)
+
+    @property
+    def is_image(self) -> bool:
+        """False where the index says that it is an artifact of another kind."""
+        return self.artifact_type is None
+
+
+Document = ImageManifest | ImageIndex
+
+
+def parse_document(raw: bytes, content_type: str) -> Document:
+    """Read an image manifest or an index; `content_type` is what the registry called it.
+
+    Raises UnsupportedImage where it is neither, is Docker schema 1, is over
+    4 MiB, or where body and Content-Type disagree (CVE-2021-41190).
+    """
+    media_type = content_type.partition(";")[0].strip()
+    if len(raw) > MAX_SIZE:
+        raise UnsupportedImage(f"an image manifest of {len(raw)} bytes is over the limit of {MAX_SIZE}")
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedImage(f"an image manifest of type {media_type!r} is not JSON") from error
+    if not isinstance(body, dict):
+        raise UnsupportedImage("an image manifest is not a JSON object")
+    if media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED) or body.get("schemaVersion") == 1:
+        raise UnsupportedImage(
+            "the image is in Docker's schema 1 format, given up in 2017 and not supported",
+            hint="pull it with Docker and push it again, which converts it, then use that copy",
+        )
+    if "manifests" in body and "layers" in body:
+        raise UnsupportedImage("an image manifest with both `manifests` and `layers` is ambiguous")
+    stated = body.get("mediaType", media_type)
+    if stated != media_type:
+        raise UnsupportedImage(f"the registry calls it {media_type!r}, but its mediaType is {stated!r}")
+    try:
+        if media_type in MANIFEST_TYPES:
+            return ImageManifest(
+                raw, media_type, _descriptor(body["config"]), tuple(_descriptor(one) for one in body["layers"])
+            )
+        if media_type in INDEX_TYPES:
+            return ImageIndex(
+                raw, media_type, tuple(_descriptor(one) for one in body["manifests"]), body.get("artifactType")
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnsupportedImage(f"an image manifest of type {media_type!r} is not well-formed: {error}") from error
+    raise UnsupportedImage(f"{media_type!r} is not an image")
+
+
+def refuse_uncopyable(document: Document) -> None:
+    """Raise UnsupportedImage where `document` is no image, or has layers kept elsewhere.
+
+    Foreign layers live at URLs of the image's own choosing; fetching those is
+    how credentials once leaked (CVE-2020-15157).
+    """
+    if not document.is_image:
+        kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
+        raise UnsupportedImage(f"it is not a container image but an artifact of type {kind!r}")
+    if isinstance(document, ImageManifest):
+        for layer in document.layers:
+            if layer.has_urls or "foreign" in layer.media_type or "nondistributable" in layer.media_type:
+                raise UnsupportedImage(
+                    f"its layer {layer.digest} is a foreign layer, which is not kept in a registry",
+                    hint="build the image on a base without foreign layers",
+                )
+
+
+def _descriptor(data: Any) -> Descriptor:
+    size = data["size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError(f"a size of {size!r}")
+    media_type = data["mediaType"]
+    if not isinstance(media_type, str):
+        raise ValueError(f"a media type of {media_type!r}")
+    platform = data.get("platform")
+    return Descriptor(
+        media_type=media_type,
+        digest=parse_digest(data["digest"]),
+        size=size,
+        platform=Platform(
+            str(platform.get("os", "")), str(platform.get("architecture", "")), platform.get("variant") or None
+        )
+        if platform
+        else None,
+        has_urls=bool(data.get("urls")),
+    )

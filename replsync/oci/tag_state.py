@@ -1,0 +1,81 @@
+"""What a tag is, and what a source offers: the two things that a plan compares.
+
+Unknown is not absent: whatever could not be read is `Unreadable`, and nothing
+is ever written over it.
+"""
+
+from dataclasses import dataclass
+
+from replsync.oci.digest import Digest
+from replsync.oci.source_name import SourceName
+from replsync.oci.tombstone import Epitaph
+
+
+@dataclass(frozen=True)
+class Present:
+    """The tag is an image. `config` is None for an index, and where it was not needed."""
+
+    digest: Digest
+    media_type: str
+    config: Digest | None = None
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """The tag is a tombstone. `replaced` is the image it replaced, if that can still be read by digest."""
+
+    digest: Digest
+    config: Digest
+    epitaph: Epitaph
+    replaced: Present | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The tag is a Helm chart or something else that is no image; `kind` is its media type."""
+
+    digest: Digest
+    kind: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The registry says that there is no such tag."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Nobody knows what the tag is; `why` names the failure."""
+
+    why: str
+
+
+TagState = Present | Tombstone | Artifact | Absent | Unreadable
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What would be pushed.
+
+    `digest` is None wherever a Docker daemon is on the way: it may write the
+    image manifest anew, and only `config` (the image ID) stays the same.
+    """
+
+    source: SourceName
+    digest: Digest | None
+    config: Digest | None = None
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """The source is missing, can't be read, or is of a kind that is never pushed."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class AnyImage:
+    """The file names neither source nor digest: the tag is to exist, whatever it holds."""
+
+
+Wanted = Resolved | Unavailable | AnyImage

@@ -1,0 +1,41 @@
+"""Whether a tag is in the state that an action expects, before or after. Pure."""
+
+from typing import assert_never
+
+from replsync.oci.digest import Digest
+from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.plan.action import State
+
+
+def state_of(tag: TagState) -> State | None:
+    """Return what a plan says of a tag; None where there is no image."""
+    match tag:
+        case Present(digest, _, config):
+            return State("image", digest, config)
+        case Tombstone(digest, config):
+            return State("tombstone", digest, config)
+        case Artifact() | Absent() | Unreadable():
+            return None
+        case _:
+            assert_never(tag)
+
+
+def is_in(expected: State | None, tag: TagState) -> bool:
+    """Whether `tag` is what `expected` says: by digest, else by config where the digest wasn't known before."""
+    match tag:
+        case Absent():
+            return expected is None
+        case Unreadable() | Artifact():
+            return False
+        case Present(digest, _, config):
+            return expected is not None and expected.kind == "image" and _same(expected, digest, config)
+        case Tombstone(digest, config):
+            return expected is not None and expected.kind == "tombstone" and _same(expected, digest, config)
+        case _:
+            assert_never(tag)
+
+
+def _same(expected: State, digest: Digest, config: Digest | None) -> bool:
+    if expected.digest is not None:
+        return expected.digest == digest
+    return expected.config is not None and expected.config == config

@@ -1,0 +1,231 @@
+"""The planner: from what is wanted and what is there to what is to be done. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from replsync.manifest.model import Image, Manifest
+from replsync.oci.digest import Digest, sha256, short
+from replsync.oci.reference import Reference, Repository
+from replsync.oci.source_name import RegistrySource
+from replsync.oci.tag_state import (
+    Absent,
+    AnyImage,
+    Artifact,
+    Present,
+    Resolved,
+    TagState,
+    Tombstone,
+    Unavailable,
+    Unreadable,
+    Wanted,
+)
+from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.plan.action import Action, Kind, Origin, State
+from replsync.plan.comparing import state_of
+
+UNLISTED_REASON = "not listed in the manifest"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The registry's host, and the application's slug: where the manifest's images live."""
+
+    registry: str
+    app: str
+
+    def repository(self, image: str) -> Repository:
+        """The repository of the manifest's image of this name."""
+        return Repository(self.registry, f"{self.app}/{image}")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a plan depends on besides the manifest.
+
+    `inventory` has every tag of the target that was looked at; `wanted` every
+    tag that the manifest lists. `daemon_pushes` says that the docker engine
+    will do the work, so that the digest of what it pushes is not known before.
+    """
+
+    target: Target
+    inventory: Mapping[Reference, TagState]
+    wanted: Mapping[Reference, Wanted]
+    daemon_pushes: bool = False
+
+
+def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
+    """Return the action for each tag, sorted by image and tag.
+
+    A tag that the manifest doesn't name gives an action only by
+    `policy.unlisted`, and never if it is a chart, another artifact or a tombstone.
+    """
+    actions: list[Action] = []
+    found: dict[Repository, list[Reference]] = {}
+    for reference in situation.inventory:
+        found.setdefault(reference.repository, []).append(reference)
+    for image in manifest.images:
+        repository = situation.target.repository(image.name)
+        for tag in image.tags:
+            reference = repository.tagged(tag.tag)
+            actions.append(_listed(image, reference, situation))
+        for retired in image.retired:
+            reference = repository.tagged(retired.tag)
+            actions.append(_retired(image, reference, retired.reason, situation))
+        if manifest.policy.unlisted != "ignore":
+            named = {tag.tag for tag in image.tags} | {retired.tag for retired in image.retired}
+            bury = manifest.policy.unlisted == "tombstone"
+            for reference in found.get(repository, ()):
+                if reference.tag not in named:
+                    actions += _unlisted(image, reference, situation.inventory[reference], situation, bury)
+    return tuple(sorted(actions, key=lambda action: (action.image, action.tag)))
+
+
+def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
+    state = situation.inventory[reference]
+    wanted = situation.wanted[reference]
+    before = state_of(state)
+
+    def blocked(reason: str) -> Action:
+        return Action(Kind.BLOCKED, image.name, reference, before, None, reason)
+
+    match state:
+        case Unreadable(why):
+            return blocked(f"the registry's tag can't be read: {why}")
+        case Artifact(_, kind):
+            return blocked(f"the tag holds an artifact of type {kind}, which is never overwritten; use another tag")
+        case Present() | Tombstone() | Absent():
+            pass
+        case _:
+            assert_never(state)
+    match wanted:
+        case Unavailable(why):
+            return blocked(why)
+        case AnyImage():
+            return _any_image(image, reference, state, situation)
+        case Resolved():
+            pass
+        case _:
+            assert_never(wanted)
+
+    after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config)
+
+    def write(kind: Kind, reason: str) -> Action:
+        return Action(kind, image.name, reference, before, after, reason, Origin(wanted.source, wanted.digest))
+
+    match state:
+        case Absent():
+            return write(Kind.CREATE, "the registry has no such tag")
+        case Present() if _same(wanted, state):
+            return Action(Kind.UNCHANGED, image.name, reference, before, before, "the registry has this image")
+        case Present():
+            if image.is_mutable(reference.tag or ""):
+                return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
+            return blocked(
+                f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
+                f"the source has {_name(wanted.digest, wanted.config, wanted)}; "
+                "push it to a new tag, or list this one under `mutable`"
+            )
+        case Tombstone(replaced=Present() as replaced) if _same(wanted, replaced):
+            return _put_back(image, reference, state, replaced, situation)
+        case Tombstone():
+            return write(Kind.RESTORE, "retired before, and listed again; copied from the source")
+        case _:
+            assert_never(state)
+
+
+def _any_image(image: Image, reference: Reference, state: Present | Tombstone | Absent, situation: Situation) -> Action:
+    before = state_of(state)
+    match state:
+        case Present():
+            return Action(Kind.UNCHANGED, image.name, reference, before, before, "the tag exists; no source is named")
+        case Tombstone(replaced=Present() as replaced):
+            return _put_back(image, reference, state, replaced, situation)
+        case Tombstone():
+            reason = "what the tombstone replaced can't be read any more, and no source is named; add a source"
+        case Absent():
+            reason = "the registry has no such tag, and no source is named; add a source, or remove the tag"
+        case _:
+            assert_never(state)
+    return Action(Kind.BLOCKED, image.name, reference, before, None, reason)
+
+
+def _put_back(image: Image, reference: Reference, state: Tombstone, replaced: Present, situation: Situation) -> Action:
+    """Restore what the tombstone replaced: its image manifest is still there, to be tagged again."""
+    source = RegistrySource(reference.repository.at(replaced.digest))
+    return Action(
+        Kind.RESTORE,
+        image.name,
+        reference,
+        state_of(state),
+        State("image", None if situation.daemon_pushes else replaced.digest, replaced.config),
+        "retired before, and listed again; what the tombstone replaced is put back",
+        Origin(source, replaced.digest),
+    )
+
+
+def _retired(image: Image, reference: Reference, reason: str, situation: Situation) -> Action:
+    state = situation.inventory[reference]
+    before = state_of(state)
+    match state:
+        case Absent():
+            return Action(Kind.UNCHANGED, image.name, reference, None, None, "retired, and not in the registry")
+        case Tombstone(epitaph=epitaph) if epitaph.reason == reason:
+            return Action(Kind.UNCHANGED, image.name, reference, before, before, f"retired: {reason}")
+        case Tombstone() | Present():
+            return _tombstone(image, reference, state, reason, situation)
+        case Artifact(_, kind):
+            why = f"the tag holds an artifact of type {kind}, which is never touched; remove it from `retired`"
+            return Action(Kind.BLOCKED, image.name, reference, before, None, why)
+        case Unreadable(why):
+            return Action(Kind.BLOCKED, image.name, reference, None, None, f"the registry's tag can't be read: {why}")
+        case _:
+            assert_never(state)
+
+
+def _unlisted(
+    image: Image, reference: Reference, state: TagState, situation: Situation, bury: bool
+) -> tuple[Action, ...]:
+    match state:
+        case Present() if bury:
+            return (_tombstone(image, reference, state, UNLISTED_REASON, situation),)
+        case Present():
+            before = state_of(state)
+            return (Action(Kind.UNLISTED, image.name, reference, before, before, UNLISTED_REASON),)
+        case Unreadable(why):
+            reason = f"the registry's tag can't be read: {why}"
+            return (Action(Kind.BLOCKED, image.name, reference, None, None, reason),)
+        case Artifact() | Tombstone() | Absent():
+            return ()
+        case _:
+            assert_never(state)
+
+
+def _tombstone(
+    image: Image, reference: Reference, state: Present | Tombstone, reason: str, situation: Situation
+) -> Action:
+    match state:
+        case Present():
+            replaces, media_type = state.digest, state.media_type
+        case Tombstone():
+            replaces, media_type = state.epitaph.replaces, state.epitaph.replaces_media_type
+        case _:
+            assert_never(state)
+    epitaph = Epitaph(str(reference), reason, replaces, media_type)
+    config = tombstone_config(epitaph)
+    digest = None if situation.daemon_pushes else sha256(tombstone_manifest(config))
+    after = State("tombstone", digest, sha256(config))
+    return Action(Kind.TOMBSTONE, image.name, reference, state_of(state), after, reason, epitaph=epitaph)
+
+
+def _same(wanted: Resolved, present: Present) -> bool:
+    if wanted.digest is not None:
+        return wanted.digest == present.digest
+    return wanted.config is not None and wanted.config == present.config
+
+
+def _name(digest: Digest | None, config: Digest | None, wanted: Resolved) -> str:
+    """Name an image by what was compared: its digest, else its image ID."""
+    if wanted.digest is not None and digest is not None:
+        return short(digest)
+    return f"image ID {short(config)}" if config else "a multi-platform index"

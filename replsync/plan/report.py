@@ -1,0 +1,38 @@
+"""What became of a plan."""
+
+from dataclasses import dataclass
+
+from replsync.errors import ReplsyncError
+from replsync.oci.digest import Digest
+from replsync.plan.action import Action
+
+
+@dataclass(frozen=True)
+class Done:
+    """The tag is what the plan wanted it to be; `digest` is what it points at now."""
+
+    action: Action
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The action did not succeed. The tag is as it was, unless the error says otherwise."""
+
+    action: Action
+    error: ReplsyncError
+
+
+Outcome = Done | Failed
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of each writing action, in the plan's order."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def failures(self) -> tuple[Failed, ...]:
+        """The actions that did not succeed."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failed))

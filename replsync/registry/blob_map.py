@@ -1,0 +1,53 @@
+"""Which repository of the target holds which blob, as far as this run has found out."""
+
+from collections.abc import Iterable
+
+from replsync.errors import ReplsyncError
+from replsync.oci.digest import Digest
+from replsync.oci.reference import Repository
+from replsync.registry.client import RegistryClient
+from replsync.registry.together import together
+
+MAX_SIBLINGS = 8
+"""Other repositories that are asked for a missing blob: a look-up each, so that many repositories stay cheap."""
+
+
+class BlobMap:
+    """Remembers where blobs are. `siblings` are repositories of the target from which a blob may be mounted."""
+
+    def __init__(self, client: RegistryClient, siblings: Iterable[Repository]) -> None:
+        self._client = client
+        self._siblings = tuple(sorted(set(siblings)))
+        self._known: dict[tuple[Repository, Digest], bool] = {}
+        self._holders: dict[Digest, Repository] = {}
+
+    def note(self, repository: Repository, digest: Digest) -> None:
+        """Remember that `repository` has the blob now."""
+        self._known[repository, digest] = True
+        self._holders.setdefault(digest, repository)
+
+    async def has(self, repository: Repository, digest: Digest) -> bool:
+        """Whether `repository` has the blob. Raises RegistryError where the registry doesn't say."""
+        if (repository, digest) not in self._known:
+            if await self._client.has_blob(repository, digest):
+                self.note(repository, digest)
+            else:
+                self._known.setdefault((repository, digest), False)
+        return self._known[repository, digest]
+
+    async def mountable(self, repository: Repository, digest: Digest) -> Repository | None:
+        """Another repository of the same registry that has the blob; None where none is known to have it.
+
+        Where the answer can't be had the blob is simply sent again.
+        """
+        if digest not in self._holders:
+            others = [one for one in self._siblings if one != repository and one.host == repository.host]
+            await together(self._try(one, digest) for one in others[:MAX_SIBLINGS])
+        holder = self._holders.get(digest)
+        return holder if holder and holder != repository and holder.host == repository.host else None
+
+    async def _try(self, repository: Repository, digest: Digest) -> None:
+        try:
+            await self.has(repository, digest)
+        except ReplsyncError:
+            self._known[repository, digest] = False

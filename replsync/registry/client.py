@@ -1,0 +1,297 @@
+"""A client for registries: image manifests, blobs and tags, byte for byte.
+
+Source of the rules: OCI distribution-spec 1.1, and distribution's HTTP API V2
+where the spec is silent.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from replsync.errors import NotFound, RegistryError, UnsupportedImage
+from replsync.oci.digest import Digest, digest_of, hasher_of, parse_digest
+from replsync.oci.image_manifest import (
+    ACCEPT,
+    MAX_SIZE,
+    Descriptor,
+    Document,
+    ImageIndex,
+    parse_document,
+    refuse_uncopyable,
+)
+from replsync.oci.image_tree import ImageTree
+from replsync.oci.reference import Reference, Repository, is_tag
+from replsync.registry.blob_upload import upload_blob
+from replsync.registry.credentials import CredentialStore
+from replsync.registry.session import Session, pull, push
+from replsync.registry.together import together
+from replsync.registry.transport import Body, Transport, host_of, join, origin
+
+MAX_PAGES = 10_000
+_PAGE = 1000
+_MAX_PAGE_BYTES = 8 * 1024 * 1024
+_MAX_DEPTH = 4
+_LINK = re.compile(r"""<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?""")
+_PART = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to talk to registries: requests at once for each host, tries for each request, hosts without TLS."""
+
+    parallelism: int = 16
+    attempts: int = 5
+    plain_http: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The bytes of an image manifest or index as the registry has them, not looked into; `digest` is theirs."""
+
+    raw: bytes
+    media_type: str
+    digest: Digest
+
+    def parse(self) -> Document:
+        """Read the bytes. Raises UnsupportedImage."""
+        return parse_document(self.raw, self.media_type)
+
+
+class RegistryClient:
+    """Every registry of a run behind one object: hosts share a pool, each has its own session and limits."""
+
+    def __init__(self, transport: Transport, credentials: CredentialStore, settings: Settings | None = None) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._settings = settings or Settings()
+        self._sessions: dict[str, Session] = {}
+
+    def _session(self, host: str) -> Session:
+        if host not in self._sessions:
+            self._sessions[host] = Session(
+                host,
+                self._transport,
+                self._credentials,
+                parallelism=self._settings.parallelism,
+                attempts=self._settings.attempts,
+                plain_http=host in self._settings.plain_http,
+            )
+        return self._sessions[host]
+
+    async def ping(self, host: str) -> None:
+        """See that a registry is there, signed in or not (distribution-spec, end-1).
+
+        Raises RegistryError where it isn't, with the reason.
+        """
+        operation = f"reach the registry {host}"
+        answer = await self._session(host).call(operation, "GET", "/v2/", (), ok=(200, 401, 403, 404))
+        if answer.status == 404:
+            raise RegistryError(
+                f"{operation}: it answers, but not as a registry does (404 for /v2/)",
+                hint="check `registry` in the manifest",
+            )
+
+    async def head(self, reference: Reference) -> Descriptor | None:
+        """Say what a tag or digest points at now; None where the registry says that there is none.
+
+        Where the answer names no digest, the image manifest is read and hashed.
+        """
+        repository = reference.repository
+        answer = await self._session(repository.host).call(
+            f"look up {reference}",
+            "HEAD",
+            _manifest_path(reference),
+            (pull(repository.path),),
+            ok=(200, 404),
+            headers={"Accept": ACCEPT},
+        )
+        if answer.status == 404:
+            return None
+        try:
+            digest = parse_digest(answer.headers.get("Docker-Content-Digest", ""))
+        except ValueError:
+            fetched = await self.fetch(reference)
+            return Descriptor(fetched.media_type, fetched.digest, len(fetched.raw))
+        size = answer.headers.get("Content-Length", "0")
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        return Descriptor(media_type, digest, int(size) if size.isdecimal() else 0)
+
+    async def fetch(self, reference: Reference) -> Fetched:
+        """Read the image manifest or index of a tag or digest, its digest checked.
+
+        Raises NotFound only where the registry says so; RegistryError where the
+        bytes are not those of the digest.
+        """
+        repository = reference.repository
+        operation = f"read {reference}"
+        answer = await self._session(repository.host).call(
+            operation,
+            "GET",
+            _manifest_path(reference),
+            (pull(repository.path),),
+            ok=(200,),
+            headers={"Accept": ACCEPT},
+            limit=MAX_SIZE,
+        )
+        stated = reference.digest or answer.headers.get("Docker-Content-Digest")
+        try:
+            expected = parse_digest(stated) if stated else None
+        except ValueError as error:
+            raise RegistryError(f"{operation}: the registry names a digest that is none") from error
+        actual = digest_of(answer.body, expected or Digest("sha256:"))
+        if expected is not None and actual != expected:
+            raise RegistryError(
+                f"{operation}: the content is {actual}, not {expected}",
+                hint="the registry, or a proxy on the way, changes what it serves: don't trust it",
+            )
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        return Fetched(answer.body, media_type, actual)
+
+    async def tree(self, reference: Reference) -> ImageTree:
+        """Read an image and, where it is an index, every image manifest below it.
+
+        Raises UnsupportedImage where any of them is of a kind that is never
+        copied, NotFound and RegistryError as `fetch` does.
+        """
+        below: dict[Digest, Document] = {}
+
+        async def read(one: Reference, depth: int) -> Document:
+            try:
+                document = (await self.fetch(one)).parse()
+                refuse_uncopyable(document)
+            except UnsupportedImage as error:
+                raise UnsupportedImage(f"{one}: {error.message}", hint=error.hint) from error
+            if isinstance(document, ImageIndex):
+                if depth == _MAX_DEPTH:
+                    raise UnsupportedImage(f"{reference}: indexes within indexes, more than {_MAX_DEPTH} deep")
+                new = {child.digest for child in document.manifests} - below.keys()
+                children = await together(read(reference.repository.at(digest), depth + 1) for digest in sorted(new))
+                below.update(zip(sorted(new), children, strict=True))
+            return document
+
+        return ImageTree(await read(reference, 0), below)
+
+    async def put(self, reference: Reference, raw: bytes, media_type: str) -> None:
+        """Write the bytes of an image manifest or index to a tag, or by digest.
+
+        Raises RegistryError where the registry took something else than these bytes.
+        """
+        repository = reference.repository
+        operation = f"push {reference}"
+        answer = await self._session(repository.host).call(
+            operation,
+            "PUT",
+            _manifest_path(reference),
+            (push(repository.path),),
+            ok=(200, 201, 202),
+            headers={"Content-Type": media_type},
+            data=raw,
+        )
+        stated = answer.headers.get("Docker-Content-Digest")
+        try:
+            same = not stated or digest_of(raw, parse_digest(stated)) == stated
+        except ValueError:
+            same = False
+        if not same:
+            raise RegistryError(f"{operation}: the registry says that it stored other bytes than were sent")
+
+    async def has_blob(self, repository: Repository, digest: Digest, *, writing: bool = False) -> bool:
+        """Whether `repository` has the blob; `writing` asks with the scope of a push, to need one token less."""
+        answer = await self._session(repository.host).call(
+            f"look up {digest} in {repository}",
+            "HEAD",
+            _blob_path(repository, digest),
+            (push(repository.path) if writing else pull(repository.path),),
+            ok=(200, 404),
+        )
+        return answer.status == 200
+
+    async def read_blob(self, repository: Repository, blob: Descriptor) -> AsyncIterator[bytes]:
+        """Stream a blob. Size and digest are checked on the way: raises RegistryError at the end if they differ."""
+        operation = f"read {blob.digest} of {repository}"
+        hasher = hasher_of(blob.digest)
+        size = 0
+        session = self._session(repository.host)
+        async with session.stream(operation, _blob_path(repository, blob.digest), (pull(repository.path),)) as response:
+            async for part in response.content.iter_chunked(_PART):
+                size += len(part)
+                if size > blob.size:
+                    break
+                hasher.update(part)
+                yield part
+        if size != blob.size or hasher.hexdigest() != blob.digest.partition(":")[2]:
+            raise RegistryError(
+                f"{operation}: what the registry sent is not the blob (of {blob.size} bytes) that was asked for",
+                hint="the registry, or a proxy on the way, is broken: try again, then report it to its operator",
+            )
+
+    async def read_small_blob(self, repository: Repository, blob: Descriptor) -> bytes:
+        """Return a whole blob, such as an image's config."""
+        return b"".join([part async for part in self.read_blob(repository, blob)])
+
+    async def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
+        """Take a blob over from another repository of the same registry; False where it doesn't do that.
+
+        (distribution-spec, end-11.) The session that a registry opens instead is left to expire.
+        """
+        try:
+            answer = await self._session(repository.host).call(
+                f"mount {digest} into {repository}",
+                "POST",
+                f"/v2/{repository.path}/blobs/uploads/?{urlencode({'mount': digest, 'from': source.path})}",
+                (push(repository.path), pull(source.path)),
+                ok=(201, 202),
+                headers={"Content-Length": "0"},
+            )
+        except RegistryError as error:
+            if error.status is not None and 400 <= error.status < 500:
+                return False  # some registries fail outright instead of answering 202
+            raise
+        return answer.status == 201
+
+    async def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
+        """Send a blob. Raises RegistryError, or whatever `body` raises."""
+        await upload_blob(self._session(repository.host), repository, blob, body)
+
+    async def tags(self, repository: Repository) -> tuple[str, ...]:
+        """Return every tag of a repository, sorted; none where the registry doesn't know it.
+
+        Raises RegistryError where the list can't be read to its end.
+        """
+        operation = f"list the tags of {repository}"
+        session = self._session(repository.host)
+        url = f"{session.base}/v2/{repository.path}/tags/list?n={_PAGE}"
+        found: set[str] = set()
+        for _ in range(MAX_PAGES):
+            try:
+                answer = await session.call(
+                    operation, "GET", url, (pull(repository.path),), ok=(200,), limit=_MAX_PAGE_BYTES
+                )
+            except NotFound:
+                return ()
+            found.update(_read_tags(operation, answer.body))
+            link = _LINK.search(answer.headers.get("Link", ""))
+            if not link:
+                return tuple(sorted(found))
+            url = join(url, link[1])
+            if origin(url) != origin(session.base):
+                raise RegistryError(f"{operation}: the next page is on another host, {host_of(url)}")
+        raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
+
+
+def _read_tags(operation: str, body: bytes) -> list[str]:
+    try:
+        tags = json.loads(body)["tags"] or []  # null for a repository without tags
+        return [tag for tag in tags if is_tag(tag)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RegistryError(f"{operation}: the answer is not a list of tags") from error
+
+
+def _manifest_path(reference: Reference) -> str:
+    return f"/v2/{reference.repository.path}/manifests/{quote(reference.selector, safe=':')}"
+
+
+def _blob_path(repository: Repository, digest: Digest) -> str:
+    return f"/v2/{repository.path}/blobs/{digest}"

@@ -1,0 +1,189 @@
+"""Credentials from Docker's and Podman's files, and from credential helpers.
+
+The files: config.json as the Docker CLI writes it, and containers-auth.json(5).
+A credential is for the host that the file names it for, and for nothing else.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from replsync.errors import InvalidInput, SignInError
+from replsync.oci.reference import DOCKER_HUB
+
+_HELPER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_HELPER_SECONDS = 60
+_IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - the protocol's marker for an identity token, not a secret
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A user name with a password, or an identity token; `origin` says which file it is from."""
+
+    username: str
+    password: str = field(repr=False)
+    origin: str
+    is_identity_token: bool = False
+
+
+class CredentialStore:
+    """Looks credentials up, each file read once.
+
+    The first of these files that has one for the host is taken:
+    `$REGISTRY_AUTH_FILE` alone where it is set; else `$DOCKER_CONFIG/config.json`
+    (`~/.docker/config.json`), `$XDG_RUNTIME_DIR/containers/auth.json` and
+    `~/.config/containers/auth.json`. `extra` answers for hosts that no file knows.
+    """
+
+    def __init__(self, env: Mapping[str, str], home: Path, extra: Mapping[str, Credential] | None = None) -> None:
+        self._env = env
+        self._paths = tuple(_paths(env, home))
+        self._files: dict[Path, dict[str, Any]] = {}
+        self._extra = extra or {}
+
+    async def find(self, host: str, repository: str = "") -> Credential | None:
+        """Return the credential for `host`, the most specific for `repository`; None if there is none.
+
+        Raises SignInError where a credential helper fails (never a silent
+        fall-back to anonymous, CVE-2021-41092), InvalidInput where a file is
+        not what it should be.
+        """
+        for path in self._paths:
+            config = self._read(path)
+            found = await self._from_helper(config, host, path) or _from_auths(config, host, repository, path)
+            if found:
+                return found
+        return self._extra.get(host)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        if path not in self._files:
+            try:
+                content = json.loads(path.read_bytes())
+            except FileNotFoundError:
+                content = {}
+            except OSError as error:
+                raise InvalidInput(
+                    f"read credentials from {path}: {error.strerror}", hint="check the file's permissions"
+                ) from error
+            except (ValueError, RecursionError) as error:
+                raise InvalidInput(
+                    f"read credentials from {path}: it is not JSON", hint="sign in again with `docker login`"
+                ) from error
+            if not isinstance(content, dict):
+                raise InvalidInput(f"read credentials from {path}: it is not a JSON object")
+            self._files[path] = content
+        return self._files[path]
+
+    async def _from_helper(self, config: dict[str, Any], host: str, path: Path) -> Credential | None:
+        helpers = config.get("credHelpers")
+        names = _names(host)
+        if isinstance(helpers, dict):
+            for key, helper in helpers.items():
+                if _normal(key) in names and isinstance(helper, str):
+                    return await self._ask(helper, key, path)
+        store = config.get("credsStore")
+        if isinstance(store, str) and store:
+            server = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
+            return await self._ask(store, server, path)
+        return None
+
+    async def _ask(self, helper: str, server: str, path: Path) -> Credential | None:
+        """Run `docker-credential-HELPER get`, which takes the server on stdin and answers in JSON."""
+        what = f"ask the credential helper {helper[:60]!r} for {server}"
+        hint = f"run `docker-credential-{helper} list`, or remove the helper from {path}"
+        if not _HELPER_NAME.fullmatch(helper):
+            raise SignInError(f"{what}: that is not the name of a helper", hint=f"mend {path}")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                f"docker-credential-{helper}",
+                "get",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=dict(self._env),
+            )
+        except OSError as error:
+            raise SignInError(f"{what}: {error.strerror}", hint=hint) from error
+        try:
+            async with asyncio.timeout(_HELPER_SECONDS):
+                output, _ = await process.communicate(server.encode())
+        except TimeoutError as error:
+            process.kill()
+            await process.wait()
+            raise SignInError(f"{what}: no answer in {_HELPER_SECONDS} s", hint=hint) from error
+        if process.returncode != 0:
+            if b"credentials not found" in output.lower():
+                return None
+            raise SignInError(f"{what}: it ended with {process.returncode}", hint=hint)
+        try:
+            answer = json.loads(output)
+            username, secret = str(answer["Username"]), str(answer["Secret"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise SignInError(f"{what}: its answer is not what helpers answer", hint=hint) from error
+        origin = f"credential helper {helper} ({path})"
+        return Credential(username, secret, origin, is_identity_token=username == _IDENTITY_TOKEN_USER)
+
+
+def _paths(env: Mapping[str, str], home: Path) -> Iterator[Path]:
+    if explicit := env.get("REGISTRY_AUTH_FILE"):
+        yield Path(explicit)
+        return
+    yield Path(env.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    if runtime := env.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime) / "containers" / "auth.json"
+    yield Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json"
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """The keys under which `host` may stand."""
+    return ("index.docker.io", DOCKER_HUB, "registry-1.docker.io") if host == DOCKER_HUB else (host,)
+
+
+def _normal(key: str) -> str:
+    """`https://index.docker.io/v1/` → `index.docker.io`; other keys keep their path."""
+    rest = key.removeprefix("https://").removeprefix("http://").rstrip("/")
+    return rest.removesuffix("/v1").removesuffix("/v2")
+
+
+def _from_auths(config: dict[str, Any], host: str, repository: str, path: Path) -> Credential | None:
+    auths = config.get("auths")
+    if not isinstance(auths, dict):
+        return None
+    entries = {_normal(key): (key, entry) for key, entry in auths.items()}
+    parts = repository.split("/") if repository else []
+    for length in range(len(parts), -1, -1):  # containers-auth.json(5): the most specific name wins
+        for name in _names(host):
+            key, entry = entries.get("/".join([name, *parts[:length]]), ("", None))
+            if isinstance(entry, dict) and (found := _decode(entry, key, path)):
+                return found
+    return None
+
+
+def _decode(entry: dict[str, Any], key: str, path: Path) -> Credential | None:
+    origin = f"{path} ({key})"
+    if token := entry.get("identitytoken"):
+        return Credential(_IDENTITY_TOKEN_USER, str(token), origin, is_identity_token=True)
+    encoded = entry.get("auth")
+    if not encoded:
+        if entry.get("username") and entry.get("password"):
+            return Credential(str(entry["username"]), str(entry["password"]), origin)
+        return None  # `docker login` leaves an empty entry where a helper holds the secret
+    try:
+        username, colon, password = base64.b64decode(str(encoded), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"read credentials for {key} from {path}: `auth` is not base64 of USER:PASSWORD",
+            hint=f"sign in again with `docker login {key}`",
+        ) from error
+    if not colon:
+        raise InvalidInput(
+            f"read credentials for {key} from {path}: `auth` holds no colon",
+            hint=f"sign in again with `docker login {key}`",
+        )
+    return Credential(username, password.rstrip("\0"), origin)

@@ -1,0 +1,51 @@
+"""What the tags of the target are now."""
+
+from replsync.errors import NotFound, RegistryError, UnsupportedImage
+from replsync.oci.digest import sha256
+from replsync.oci.image_manifest import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, ImageManifest
+from replsync.oci.reference import Reference
+from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.oci.tombstone import may_be_tombstone, read_epitaph
+from replsync.registry.client import RegistryClient
+
+
+async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
+    """Say what a tag is, tombstones and artifacts told apart from images.
+
+    A failure makes it Unreadable, save for SignInError, which is raised: it
+    would be the same for every tag.
+    """
+    try:
+        fetched = await client.fetch(reference)
+        try:
+            document = fetched.parse()
+        except UnsupportedImage as error:
+            if fetched.media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED):
+                return Present(fetched.digest, fetched.media_type)  # never copied, but it may be retired
+            return Unreadable(error.message)
+        if not document.is_image:
+            kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
+            return Artifact(fetched.digest, kind or fetched.media_type)
+        if not isinstance(document, ImageManifest):
+            return Present(fetched.digest, fetched.media_type)
+        if may_be_tombstone(document):
+            config = await client.read_small_blob(reference.repository, document.config)
+            if epitaph := read_epitaph(config):
+                replaced = await _still_there(client, reference.repository.at(epitaph.replaces))
+                return Tombstone(fetched.digest, sha256(config), epitaph, replaced)
+        return Present(fetched.digest, fetched.media_type, document.config.digest)
+    except NotFound:
+        return Absent()
+    except RegistryError as error:
+        return Unreadable(error.message)
+
+
+async def _still_there(client: RegistryClient, reference: Reference) -> Present | None:
+    """The image that a tombstone replaced, if it can still be read by digest."""
+    try:
+        fetched = await client.fetch(reference)
+        document = fetched.parse()
+    except (RegistryError, UnsupportedImage):
+        return None
+    config = document.config.digest if isinstance(document, ImageManifest) else None
+    return Present(fetched.digest, fetched.media_type, config)

@@ -1,0 +1,159 @@
+"""A plan, and what became of it, as text for a terminal. Pure functions to strings."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from replsync.oci.digest import short
+from replsync.plan.action import Action, Kind, State
+from replsync.plan.document import Plan
+from replsync.plan.report import Done, Failed, Report
+
+SYMBOLS = {
+    Kind.CREATE: "+",
+    Kind.UPDATE: "~",
+    Kind.RESTORE: "<",
+    Kind.TOMBSTONE: "x",
+    Kind.UNCHANGED: "=",
+    Kind.BLOCKED: "!",
+    Kind.UNLISTED: "?",
+}
+_COLOURS = {
+    Kind.CREATE: "32",
+    Kind.UPDATE: "33",
+    Kind.RESTORE: "36",
+    Kind.TOMBSTONE: "35",
+    Kind.UNCHANGED: "2",
+    Kind.BLOCKED: "1;31",
+    Kind.UNLISTED: "2",
+}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_NOTHING = "(none)"
+
+
+def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> str:
+    """Return the plan as text, a line for each action and one for its reason; blocked actions last.
+
+    Unchanged tags are counted and, unless `unchanged`, not listed.
+    """
+    shown = [action for action in plan.actions if unchanged or action.kind is not Kind.UNCHANGED]
+    lines: list[str] = []
+    width = max((len(action.tag) for action in shown), default=0)
+    unblocked = [action for action in shown if action.kind is not Kind.BLOCKED]
+    for repository, actions in groupby(unblocked, lambda action: action.reference.repository):
+        lines.append(str(repository))
+        for action in actions:
+            lines += _action(action, action.tag.ljust(width), colour)
+        lines.append("")
+    if plan.blocked:
+        lines.append(_paint("Blocked; nothing is written until these are settled:", Kind.BLOCKED, colour))
+        for action in plan.blocked:
+            lines += [f"  {_symbol(action.kind, colour)} {action.label}", f"      {clean(action.reason)}"]
+        lines.append("")
+    lines.append(summary_line(plan))
+    return "\n".join(lines) + "\n"
+
+
+def summary_line(plan: Plan) -> str:
+    """Return the counts in one sentence."""
+    counts = plan.summary
+    changes = ", ".join(
+        f"{counts[kind]} to {kind}" for kind in (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, Kind.TOMBSTONE) if counts[kind]
+    )
+    others = ", ".join(
+        f"{counts[kind]} {kind}" for kind in (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED) if counts[kind]
+    )
+    upload = sum(action.bytes.upload for action in plan.writes)
+    moved = f" {size(upload)} to send." if changes and not plan.blocked else ""
+    if not changes and not plan.blocked:
+        changes = "no changes"
+    return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
+
+
+def report_text(report: Report, *, colour: bool = False) -> str:
+    """Return what became of the plan: counts, and each failure with its next move."""
+    done = [outcome for outcome in report.outcomes if isinstance(outcome, Done)]
+    lines: list[str] = []
+    if report.failures:
+        lines.append(_paint("Failed:", Kind.BLOCKED, colour))
+        for failure in report.failures:
+            lines += _failure(failure, colour)
+        lines.append("")
+    counts = ", ".join(
+        f"{sum(outcome.action.kind is kind for outcome in done)} {word}"
+        for kind, word in (
+            (Kind.CREATE, "created"),
+            (Kind.UPDATE, "updated"),
+            (Kind.RESTORE, "restored"),
+            (Kind.TOMBSTONE, "tombstoned"),
+        )
+        if any(outcome.action.kind is kind for outcome in done)
+    )
+    failed = f"; {len(report.failures)} failed" if report.failures else ""
+    lines.append(f"Apply: {counts or 'nothing done'}{failed}.")
+    return "\n".join(lines) + "\n"
+
+
+def outcome_line(outcome: Done | Failed) -> str:
+    """Return one finished action as one line, for logs."""
+    action = outcome.action
+    match outcome:
+        case Done():
+            return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: done, {short(outcome.digest)}"
+        case Failed():
+            return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: failed: {clean(outcome.error.message)}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people, in decimal units: `1.5 GB`."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def clean(text: str) -> str:
+    """Return `text` with control characters made harmless: some of it comes from registries."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
+    change = f"{_digest(action.before)} -> {_digest(action.after)}"
+    if action.kind in (Kind.UNLISTED, Kind.UNCHANGED):
+        change = _digest(action.before)
+    moved = []
+    if action.bytes.upload:
+        moved.append(f"{size(action.bytes.upload)} to send")
+    if action.bytes.mount:
+        moved.append(f"{size(action.bytes.mount)} to mount")
+    yield f"  {_symbol(action.kind, colour)} {tag}  {action.kind:<9}  {change}" + (
+        f"  ({', '.join(moved)})" if moved else ""
+    )
+    yield f"      {clean(action.reason)}"
+    if action.source:
+        yield f"      from {action.source.name}"
+
+
+def _failure(failure: Failed, colour: bool) -> Iterable[str]:
+    yield f"  {_symbol(Kind.BLOCKED, colour)} {failure.action.label} {failure.action.kind}"
+    yield f"      {clean(failure.error.message)}"
+    if failure.error.hint:
+        yield f"      next: {clean(failure.error.hint)}"
+
+
+def _digest(state: State | None) -> str:
+    if state is None:
+        return _NOTHING
+    mark = "tombstone " if state.kind == "tombstone" else ""
+    if state.digest:
+        return mark + short(state.digest)
+    return f"{mark}image ID {short(state.config)}" if state.config else f"{mark}?"
+
+
+def _symbol(kind: Kind, colour: bool) -> str:
+    return _paint(SYMBOLS[kind], kind, colour)
+
+
+def _paint(text: str, kind: Kind, colour: bool) -> str:
+    return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text

@@ -1,0 +1,166 @@
+"""Start the sandbox and stop it."""
+
+import asyncio
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from replsync.errors import ReplsyncError, UsageError
+from replsync.oci.image_manifest import MAX_SIZE
+from replsync.oci.reference import is_loopback
+from replsync.sandbox.answers import Refusal
+from replsync.sandbox.registry import Registry
+from replsync.sandbox.sign_in import SignIn, Tokens
+from replsync.sandbox.store import open_store
+
+_PATIENCE = 1.0  # seconds that requests under way have left when the sandbox stops
+_READ_AHEAD = 2**20  # bytes for each request; with aiohttp's 64 KiB a large layer takes twice the time
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """How to run a sandbox.
+
+    `data` is the folder that keeps the contents; None is a temporary one that
+    goes away with the sandbox. Port 0 is any free one. A token holds for
+    `token_seconds`.
+    """
+
+    password: str = field(default="sandbox", repr=False)
+    more_passwords: tuple[str, ...] = field(default=(), repr=False)
+    data: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    token_seconds: float = 300
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox; `host` is host:port, as written in references."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One request and its answer: the path as in the URL, and the bytes of the request's body that came in."""
+
+    method: str
+    path: str
+    status: int
+    received: int
+
+
+Observe = Callable[[Answered], None]
+
+
+@asynccontextmanager
+async def serve(options: SandboxOptions, observe: Observe | None = None) -> AsyncIterator[Sandbox]:
+    """Run a sandbox until the block ends; `observe` gets a record just before each answer is sent.
+
+    Raises UsageError for a host that is not loopback, and ReplsyncError where
+    the port or the data folder can't be used.
+    """
+    with _listen(options.host, options.port) as listener, open_store(options.data) as store:
+        sign_in = SignIn(Tokens((options.password, *options.more_passwords), options.token_seconds))
+        app = web.Application(
+            middlewares=[*([_observing(observe)] if observe else []), _explain_refusal, sign_in.gate],
+            client_max_size=MAX_SIZE,
+        )
+        app.on_response_prepare.append(_name_the_api)
+        app.add_routes([*sign_in.routes(), *Registry(store, sign_in).routes()])
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,  # content is stored as it was sent
+            read_bufsize=_READ_AHEAD,
+            shutdown_timeout=_PATIENCE,
+        )
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            yield Sandbox(f"{_bracketed(options.host)}:{listener.getsockname()[1]}")
+        finally:
+            await runner.cleanup()
+
+
+async def serve_until_stopped(
+    options: SandboxOptions, ready: Callable[[Sandbox], None], observe: Observe | None = None
+) -> None:
+    """Run a sandbox until Ctrl-C or SIGTERM; `ready` is called once, when it listens. Raises as `serve` does."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    async with serve(options, observe) as sandbox:
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, stop.set)
+        try:
+            ready(sandbox)
+            await stop.wait()
+        finally:
+            # A second Ctrl-C while requests under way are waited for ends the process at once.
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not is_loopback(_bracketed(host)):
+        raise UsageError(
+            f"sandbox: {host} is not a loopback address, and the sandbox's password is no secret",
+            hint="leave the host at 127.0.0.1, and forward a port to it (ssh -R) where others need it",
+        )
+    address = host.strip("[]")
+    try:
+        return socket.create_server(
+            (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
+        )
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ReplsyncError(
+            f"sandbox: cannot listen on {_bracketed(host)}:{port}: {reason}",
+            hint="choose another port, or 0 for any that is free",
+        ) from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+async def _name_the_api(_: web.Request, response: web.StreamResponse) -> None:
+    # distribution-spec, "Legacy Docker support HTTP headers": old clients look for it.
+    response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
+
+
+@web.middleware
+async def _explain_refusal(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as error:
+        refusal = error
+    except web.HTTPException as error:  # aiohttp's own: no such path, no such method, a body over the limit
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        refusal = Refusal(error.status, "UNSUPPORTED", error.reason, headers=allow)
+    except ConnectionError:
+        # Nobody hears this answer, but whoever observes sees it; nginx and distribution have the number.
+        refusal = Refusal(499, "UNKNOWN", "the client went away")
+    except (OSError, sqlite3.Error) as error:
+        refusal = Refusal(500, "UNKNOWN", f"the sandbox cannot use its folder: {error}")
+    return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
+
+
+def _observing(observe: Observe) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        path = request.rel_url.raw_path
+        observe(Answered(request.method, path, response.status, request.content.total_bytes))
+        return response
+
+    return middleware

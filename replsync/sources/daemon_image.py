@@ -1,0 +1,128 @@
+"""Images in the local Docker daemon.
+
+The daemon keeps layers unpacked: their compressed bytes, and so the digest of
+the image manifest, exist only once the image is exported. What identifies a
+daemon's image before that is its image ID, the digest of its config.
+"""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replsync.errors import UnsupportedImage
+from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.image_manifest import Descriptor, ImageManifest
+from replsync.oci.image_tree import ImageTree
+from replsync.oci.source_name import DaemonSource
+from replsync.oci.tag_state import Resolved
+from replsync.sources.docker_daemon import exported, in_daemon, uses_containerd_store
+from replsync.sources.image_source import Content
+from replsync.sources.saved_archive import SavedImage, read_saved
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+_PART = 256 * 1024
+
+
+@dataclass(frozen=True)
+class OpenDaemonImage:
+    """An exported image; its blobs are files."""
+
+    saved: SavedImage
+    repository: None = None
+
+    @property
+    def tree(self) -> ImageTree:
+        """The image manifest that was made for it: Docker schema 2."""
+        return self.saved.tree
+
+    async def read(self, blob: Descriptor) -> AsyncIterator[bytes]:
+        """Open a stream of the blob's bytes."""
+        with self.saved.files[blob.digest].open("rb") as file:
+            while part := await asyncio.to_thread(file.read, _PART):
+                yield part
+
+
+@dataclass(frozen=True)
+class _Found:
+    config: Digest
+    size: int
+    identifier: str
+
+
+class DaemonImage:
+    """An image in the local Docker daemon. Once looked up it stays the same image, wherever its tag moves."""
+
+    def __init__(self, name: DaemonSource) -> None:
+        self._name = name
+        self._found: _Found | None = None
+
+    async def identify(self) -> Resolved:
+        """Ask for the image ID. Raises DockerError where there is no daemon, or no such image."""
+        return Resolved(self._name, None, (await self._look_up()).config)
+
+    async def identifier(self) -> str:
+        """The daemon's own name for exactly this image."""
+        return (await self._look_up()).identifier
+
+    async def content(self) -> Content:
+        """Say how large the unpacked image is: an upper bound of what will be sent."""
+        return Content((await self._look_up()).size, None)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[OpenDaemonImage]:
+        """Export the image, compressed, into a temporary folder of its own."""
+        found = await self._look_up()
+        with _temporary_folder() as folder:
+            yield OpenDaemonImage(await self._export(found.identifier, Path(folder)))
+
+    async def _look_up(self) -> _Found:
+        if self._found is None:
+            image = self._name.image
+
+            def inspect(client: "DockerClient") -> tuple[str, int, bool]:
+                inspected = client.image.inspect(image)
+                return str(inspected.id), int(inspected.size or 0), uses_containerd_store(client)
+
+            identifier, size, is_containerd = await in_daemon(f"look up {self._name}", inspect)
+            config = await self._config_in_export(identifier) if is_containerd else _config(self._name, identifier)
+            self._found = _Found(config, size, identifier)
+        return self._found
+
+    async def _config_in_export(self, identifier: str) -> Digest:
+        """With the containerd image store the ID says nothing of the config: only an export does."""
+        with _temporary_folder() as folder:
+            root = (await self._export(identifier, Path(folder))).tree.root
+        if not isinstance(root, ImageManifest):
+            raise AssertionError("a daemon exports images one at a time")
+        return root.config.digest
+
+    async def _export(self, identifier: str, folder: Path) -> SavedImage:
+        stop = threading.Event()
+
+        def export(client: "DockerClient") -> SavedImage:
+            with exported(client, identifier) as stream:
+                return read_saved(stream, folder, stop.is_set)
+
+        try:
+            return await in_daemon(f"export {self._name}", export)
+        finally:
+            stop.set()  # a cancelled task leaves its thread behind: this ends it
+
+
+def _config(name: DaemonSource, identifier: str) -> Digest:
+    try:
+        return parse_digest(identifier)
+    except ValueError as error:
+        raise UnsupportedImage(f"look up {name}: {identifier[:80]!r} is no image ID") from error
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    # A thread that is being stopped may still write while the folder goes.
+    return tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)

@@ -1,0 +1,77 @@
+"""The local Docker daemon, through python-on-whales, which runs the `docker` command.
+
+Its functions block, and importing it takes a quarter of a second: it is
+imported where it is used, and called in threads.
+"""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from replsync.errors import DockerError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+T = TypeVar("T")
+_SHOWN = 400
+
+
+async def in_daemon(operation: str, work: Callable[["DockerClient"], T]) -> T:
+    """Run `work` with a client in a thread. Raises DockerError that begins with `operation`."""
+    return await asyncio.to_thread(translated, operation, work)
+
+
+def translated(operation: str, work: Callable[["DockerClient"], T]) -> T:
+    """Run `work` in this thread, python-on-whales' errors made ours."""
+    if not shutil.which("docker"):
+        raise DockerError(f"{operation}: the `docker` command is not installed", hint="install Docker's command line")
+    from python_on_whales import DockerClient
+    from python_on_whales.exceptions import DockerException, NoSuchImage
+
+    try:
+        return work(DockerClient())
+    except NoSuchImage as error:
+        raise DockerError(
+            f"{operation}: the Docker daemon has no such image", hint="build or pull it; see `docker images`"
+        ) from error
+    except DockerException as error:
+        said = " ".join((error.stderr or "").split())[-_SHOWN:]
+        hint = None
+        if "Cannot connect to the Docker daemon" in said or "docker.sock" in said:
+            hint = "start Docker, or point DOCKER_HOST at it"
+        elif "denied" in said or "unauthorized" in said or "authentication" in said:
+            hint = "sign the daemon's client in with `docker login`"
+        raise DockerError(f"{operation}: docker said: {said}", hint=hint) from error
+
+
+def uses_containerd_store(client: "DockerClient") -> bool:
+    """Whether the daemon keeps images in containerd, where an image's ID is not the digest of its config."""
+    status = client.info().driver_status or []
+    return any("io.containerd.snapshotter" in str(entry) for entry in status)
+
+
+@contextmanager
+def exported(client: "DockerClient", image: str) -> Iterator[IO[bytes]]:
+    """Run `docker save` for one image and hand out its output.
+
+    Not through `client.image.save`, which hands a binary stream out by lines:
+    a layer without line breaks would be held in memory whole. Raises
+    DockerError where the command fails.
+    """
+    command = [*map(str, client.client_config.docker_cmd), "image", "save", image]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        if process.stdout is None or process.stderr is None:
+            raise AssertionError("both were asked for")
+        try:
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
+        process.stdout.read()  # what a reader left behind, so that the command can end
+        said = process.stderr.read().decode(errors="replace")
+        if process.wait() != 0:
+            raise DockerError(f"export {image} from the Docker daemon: {' '.join(said.split())[-_SHOWN:]}")

@@ -1,0 +1,56 @@
+"""What every source of images can do."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from replsync.oci.image_manifest import Descriptor
+from replsync.oci.image_tree import ImageTree
+from replsync.oci.reference import Repository
+from replsync.oci.tag_state import Resolved
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an image is made of: `total` bytes; `blobs` is None where they exist only once it is exported."""
+
+    total: int
+    blobs: tuple[Descriptor, ...] | None
+
+
+class OpenImage(Protocol):
+    """An image that can be read: its image manifests at once, its blobs as streams."""
+
+    @property
+    def tree(self) -> ImageTree:
+        """The image manifests."""
+        ...
+
+    @property
+    def repository(self) -> Repository | None:
+        """The registry's repository that holds the blobs; None where the source is no registry."""
+        ...
+
+    def read(self, blob: Descriptor) -> AsyncIterator[bytes]:
+        """Open a stream of the blob's bytes, from the beginning, as often as it is called."""
+        ...
+
+
+class ImageSource(Protocol):
+    """One image of one source."""
+
+    async def identify(self) -> Resolved:
+        """Say what would be pushed, from names and image manifests alone.
+
+        Raises ReplsyncError where the image is missing or can't be read.
+        """
+        ...
+
+    async def content(self) -> Content:
+        """Say what a copy would have to move. Raises UnsupportedImage for what is never copied."""
+        ...
+
+    def open(self) -> AbstractAsyncContextManager[OpenImage]:
+        """Make the image readable."""
+        ...

@@ -1,0 +1,148 @@
+"""Asks the target and the sources for all that a plan depends on. It decides nothing.
+
+Each tag of the manifest costs one HEAD at the target and one at its source;
+only where those differ is more read.
+"""
+
+from collections.abc import Coroutine, Iterator
+from typing import Any, Protocol
+
+from replsync.errors import RegistryError, ReplsyncError
+from replsync.manifest.model import Image, Manifest, Tag
+from replsync.oci.image_manifest import Descriptor
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import RegistrySource, SourceName
+from replsync.oci.tag_state import Absent, AnyImage, Present, Resolved, TagState, Unavailable, Unreadable, Wanted
+from replsync.plan.planner import Situation, Target
+from replsync.registry.client import RegistryClient
+from replsync.registry.inventory import read_tag
+from replsync.registry.together import together
+from replsync.sources.image_source import Content
+
+
+class Offer(Protocol):
+    """What would be pushed for a source. It depends on who pushes, so that the engine answers."""
+
+    @property
+    def daemon_pushes(self) -> bool:
+        """Whether a Docker daemon writes the image manifests, so that their digests aren't known before."""
+        ...
+
+    async def identify(self, name: SourceName) -> Resolved:
+        """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
+        ...
+
+    async def content(self, name: SourceName) -> Content:
+        """Say what a push would move. Raises UnsupportedImage for what is never copied."""
+        ...
+
+
+async def gather(manifest: Manifest, target: Target, client: RegistryClient, offer: Offer) -> Situation:
+    """Read the target's tags and the sources' digests.
+
+    Raises RegistryError where the target is no registry or can't list its tags,
+    SignInError where it refuses us. A single tag or source that can't be read
+    is no error here: it becomes a blocked action.
+    """
+    await client.ping(target.registry)
+    inventory: dict[Reference, TagState] = {}
+    wanted: dict[Reference, Wanted] = {}
+
+    async def listed(image: Image, tag: Tag) -> None:
+        reference = target.repository(image.name).tagged(tag.tag)
+        inventory[reference], wanted[reference] = await _listed(image, tag, reference, client, offer)
+
+    async def retired(reference: Reference) -> None:
+        found = await _head(client, reference)
+        inventory[reference] = await read_tag(client, reference) if isinstance(found, Descriptor) else found
+
+    async def unlisted(reference: Reference) -> None:
+        inventory[reference] = await read_tag(client, reference)
+
+    def named() -> Iterator[Coroutine[Any, Any, None]]:
+        for image in manifest.images:
+            yield from (listed(image, tag) for tag in image.tags)
+            repository = target.repository(image.name)
+            yield from (retired(repository.tagged(entry.tag)) for entry in image.retired)
+
+    await together(named())
+    if manifest.policy.unlisted != "ignore":
+        await together(unlisted(reference) for reference in await _others(manifest, target, client))
+    return Situation(target, inventory, wanted, offer.daemon_pushes)
+
+
+async def _others(manifest: Manifest, target: Target, client: RegistryClient) -> list[Reference]:
+    """The tags of the manifest's images that it doesn't name."""
+
+    async def of(image: Image) -> list[Reference]:
+        repository = target.repository(image.name)
+        known = {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
+        try:
+            return [repository.tagged(tag) for tag in await client.tags(repository) if tag not in known]
+        except RegistryError as error:
+            hint = error.hint or "if this registry lists no tags, set policy.unlisted: ignore"
+            raise RegistryError(error.message, hint=hint, status=error.status, codes=error.codes) from error
+
+    return [reference for found in await together(map(of, manifest.images)) for reference in found]
+
+
+async def _head(client: RegistryClient, reference: Reference) -> Descriptor | Absent | Unreadable:
+    try:
+        return await client.head(reference) or Absent()
+    except RegistryError as error:
+        return Unreadable(error.message)
+
+
+async def _listed(
+    image: Image, tag: Tag, reference: Reference, client: RegistryClient, offer: Offer
+) -> tuple[TagState, Wanted]:
+    found = await _head(client, reference)
+    wanted = await _wanted(image, tag, reference, found, client, offer)
+    if not isinstance(found, Descriptor):
+        state: TagState = found
+    elif isinstance(wanted, Resolved) and wanted.digest == found.digest:
+        return Present(found.digest, found.media_type), wanted
+    else:
+        state = await read_tag(client, reference)
+    return state, await _pushable(wanted, offer)
+
+
+async def _wanted(
+    image: Image,
+    tag: Tag,
+    reference: Reference,
+    found: Descriptor | Absent | Unreadable,
+    client: RegistryClient,
+    offer: Offer,
+) -> Wanted:
+    source = image.source_of(tag)
+    if tag.digest is not None:
+        own = RegistrySource(reference.repository.at(tag.digest))
+        if isinstance(found, Descriptor) and found.digest == tag.digest:
+            return Resolved(source or own, tag.digest)  # in place: no source is needed, so none is asked
+        if source is None:
+            held = await _head(client, own.reference)
+            if isinstance(held, Descriptor):
+                return Resolved(own, tag.digest)
+            return Unavailable(f"{own.reference} can't be read any more, and no source is named; add a source")
+    if source is None:
+        return AnyImage()
+    try:
+        return await offer.identify(source)
+    except ReplsyncError as error:
+        return Unavailable(_said(error))
+
+
+async def _pushable(wanted: Wanted, offer: Offer) -> Wanted:
+    """What is going to be pushed must be of a kind that can be: its image manifests say so."""
+    if not isinstance(wanted, Resolved):
+        return wanted
+    try:
+        await offer.content(wanted.source)
+    except ReplsyncError as error:
+        return Unavailable(_said(error))
+    return wanted
+
+
+def _said(error: ReplsyncError) -> str:
+    return f"source: {error.message}" + (f"; {error.hint}" if error.hint else "")

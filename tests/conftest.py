@@ -1,0 +1,44 @@
+"""Fixtures for all tests: servers, programs that read them back, and names to keep tests apart."""
+
+import itertools
+
+import pytest
+from hypothesis import settings
+
+from tests.kinds import KindCounter, mark
+from tests.servers.command import run_replsync
+from tests.servers.docker import dockerd
+from tests.servers.registry import docker_registry, start_docker_registry
+from tests.servers.sandbox import sandbox, start_sandbox
+from tests.servers.skopeo import skopeo
+
+__all__ = [
+    "docker_registry",
+    "dockerd",
+    "run_replsync",
+    "sandbox",
+    "skopeo",
+    "start_docker_registry",
+    "start_sandbox",
+]
+
+# A deadline for each example measures the machine's load rather than the code; a test has its timeout.
+settings.register_profile("replsync", settings(), deadline=None)
+settings.load_profile("replsync")
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(KindCounter())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark(item)
+
+
+@pytest.fixture
+def namespace() -> str:
+    """The first part of a repository's name that no other test of the run has: `f"{namespace}/worker"`."""
+    return f"test{next(_numbers)}"

@@ -1,0 +1,101 @@
+"""Debian's docker-registry (distribution) on a free loopback port."""
+
+import contextlib
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pytest
+
+from tests.servers.process import program, running
+
+
+class Credentials(NamedTuple):
+    """A user name and a password."""
+
+    username: str
+    password: str
+
+
+TESTER = Credentials("tester", "correct horse")
+# TESTER's password by bcrypt, cost 5.
+_HTPASSWD = "tester:$2b$05$replsyncreplsyncreplsuMLxKjBxcN5avm76zT2pTuYkpLoUzixm\n"
+_LISTENING = re.compile(r"listening on (127\.0\.0\.1:[0-9]+)")
+
+
+@dataclass(frozen=True)
+class RegistryServer:
+    """A registry that speaks plain http. `credentials` is who may sign in; None where nobody has to."""
+
+    host: str
+    credentials: Credentials | None = None
+
+
+class StartRegistry(Protocol):
+    """Starts one more registry, empty, which ends with the test."""
+
+    def __call__(self, *, htpasswd: bool = False) -> RegistryServer: ...
+
+
+@pytest.fixture(scope="session")
+def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """One registry for all tests: they keep apart by the names of their repositories (see `namespace`)."""
+    with _serve(tmp_path_factory.mktemp("registry"), htpasswd=False) as server:
+        yield server
+
+
+@pytest.fixture
+def start_docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRegistry]:
+    """For a second registry, a fresh one, or one with Basic sign-in (`htpasswd`: TESTER may come in)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, htpasswd: bool = False) -> RegistryServer:
+            return stack.enter_context(_serve(tmp_path_factory.mktemp("registry"), htpasswd=htpasswd))
+
+        yield start
+
+
+@contextlib.contextmanager
+def _serve(folder: Path, *, htpasswd: bool) -> Iterator[RegistryServer]:
+    log = folder / "log"
+    command = [program("docker-registry", "docker-registry"), "serve", str(_configure(folder, htpasswd))]
+
+    def host() -> str | None:
+        listening = _LISTENING.search(log.read_text())
+        return listening[1] if listening and _answers(listening[1]) else None
+
+    with running(command, log, host) as found:
+        yield RegistryServer(found, TESTER if htpasswd else None)
+
+
+def _configure(folder: Path, htpasswd: bool) -> Path:
+    # The registry takes YAML, which JSON is too. Port 0: the system chooses one, and the log tells which.
+    config: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "info", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": False}},
+        "http": {"addr": "127.0.0.1:0", "secret": "tests"},
+    }
+    if htpasswd:
+        users = folder / "htpasswd"
+        users.write_text(_HTPASSWD)
+        config["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+    path = folder / "config.yml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def _answers(host: str) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{host}/v2/", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 401
+    except OSError:
+        return False
+    return True
