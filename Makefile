@@ -39,7 +39,7 @@ demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
 schema: $(READY) ## Write the JSON Schema of replicated-images.yaml anew from the model
-	@mkdir -p build
+	@mkdir -p build $(dir $(SCHEMA))
 	@$(BIN)/replsync schema > build/schema.json
 	@mv build/schema.json $(SCHEMA)
 

@@ -67,7 +67,7 @@ class DockerEngine:
                 return await self._sources.of(name).content()
             case RegistrySource():
                 blobs = (await self._image(name)).blobs
-                return Content(sum(blob.size for blob in blobs), blobs)
+                return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
             case _:
                 assert_never(name)
 

@@ -83,10 +83,7 @@ class RegistryEngine:
         async with self._locks.setdefault(blob.digest, asyncio.Lock()):
             if await self._blobs.has(repository, blob.digest):
                 return
-            if source and source.host == repository.host and source != repository:
-                holder: Repository | None = source
-            else:
-                holder = await self._blobs.mountable(repository, blob.digest)
+            holder = await self._blobs.mountable(repository, blob.digest, source)
             if not (holder and await self._client.mount(repository, blob.digest, holder)):
                 async with self._transfers:
                     await self._client.upload(repository, blob, body)

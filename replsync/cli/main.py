@@ -10,7 +10,7 @@ import typer
 
 from replsync import __version__
 from replsync.cli import options
-from replsync.errors import ReplsyncError, UsageError
+from replsync.errors import ReplsyncError
 
 USAGE = 64
 INTERRUPTED = 130
@@ -116,24 +116,34 @@ def main() -> NoReturn:
     """Run the command line and end the process with the exit code of its outcome."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        app(standalone_mode=False)
+        code = _run()
         sys.stdout.flush()
-        code = 0
-    except options.Ends as end:
-        sys.stdout.flush()
-        code = end.code
-    except UsageError as error:
-        code = _say(error.message, error.hint, error.exit_code)
-    except ReplsyncError as error:
-        code = _say(error.message, error.hint, error.exit_code)
-    except options.WRONG_USAGE as error:
-        code = _say(error.format_message(), "replsync --help, or replsync COMMAND --help", USAGE)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         code = _BROKEN_PIPE
     sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command and return the exit code.
+
+    Not by calling `app`: typer has its own ways to end at Ctrl-C and at a broken pipe.
+    """
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("replsync", sys.argv[1:]) as context:
+            command.invoke(context)
+        return 0
+    except typer.Exit as end:
+        return end.exit_code
+    except options.Ends as end:
+        return end.code
+    except ReplsyncError as error:
+        return _say(error.message, error.hint, error.exit_code)
+    except options.WRONG_USAGE as error:
+        return _say(error.format_message(), "replsync --help, or replsync COMMAND --help", USAGE)
+    except KeyboardInterrupt:
+        return _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
 
 
 def _say(message: str, hint: str | None, code: int) -> int:

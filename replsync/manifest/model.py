@@ -41,6 +41,13 @@ def _this_version(number: int) -> int:
     raise refused("the version of a manifest is 1", "write `version: 1`")
 
 
+def _some(images: tuple["Image", ...]) -> tuple["Image", ...]:
+    # Not min_length, which would count the sound entries only.
+    if not images:
+        raise PydanticCustomError("no_images", "a manifest has one image at least")
+    return images
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -168,10 +175,10 @@ class Manifest(_Part):
         description="What to do where this file says nothing.",
         examples=[{"unlisted": "report"}],
     )
-    images: tuple[Image, ...] = Field(
-        min_length=1,
+    images: Annotated[tuple[Image, ...], AfterValidator(_some)] = Field(
         description="The application's images. Images that are not listed here are never touched.",
         examples=[[{"name": "worker", "source": "ghcr.io/acme/worker", "tags": ["1.10"]}]],
+        json_schema_extra={"minItems": 1},
     )
 
     @model_validator(mode="after")

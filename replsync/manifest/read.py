@@ -33,27 +33,31 @@ class Positions:
         """Return where the value at `path` starts, such as `("images", 0, "tags", 3)`.
 
         Where the file has nothing there, it is the innermost list or mapping
-        around it.
+        around it. What was reached through an alias stands where its anchor is.
         """
-        places = self.root
-        for step in path:
-            inner = _inside(places, step)
-            if inner is None:
-                break
-            places = inner
+        places = self._follow(path)[0]
         return places if isinstance(places, Position) else places.start
 
     def of_key(self, path: Sequence[str | int]) -> Position:
         """Return where the key at the end of `path` stands; for an item of a list, the item."""
+        if path:
+            places, steps = self._follow(path[:-1])
+            if steps == len(path) - 1 and isinstance(places, MappingPlaces) and path[-1] in places.keys:
+                return places.keys[str(path[-1])]
+        return self.of(path)
+
+    def known(self, path: Sequence[str | int]) -> tuple[str | int, ...]:
+        """Return the part of `path` that the file has."""
+        return tuple(path[: self._follow(path)[1]])
+
+    def _follow(self, path: Sequence[str | int]) -> tuple[Places, int]:
         places = self.root
-        for step in path[:-1]:
+        for steps, step in enumerate(path):
             inner = _inside(places, step)
             if inner is None:
-                return self.of(path)
+                return places, steps
             places = inner
-        if isinstance(places, MappingPlaces) and path and path[-1] in places.keys:
-            return places.keys[str(path[-1])]
-        return self.of(path)
+        return places, len(path)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def _faults(source: SourceText, tree: Tree, positions: Positions, error: Validat
         # The model stops at the first contradiction, and names no line.
         if detail["type"] == "contradiction" and conflicts:
             continue
-        said = complaint(detail)
+        said = complaint(detail, positions.known(detail["loc"]))
         position = positions.of_key(said.path) if said.about_key else positions.of(said.path)
         fault = source.fault(position, said.message, said.proposal)
         if detail["type"] == "newer_version":

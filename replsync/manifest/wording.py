@@ -44,7 +44,7 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class Complaint:
-    """What is wrong at `path`, which may end below the last value that the file has there."""
+    """What is wrong with the value, or the key, at `path`."""
 
     path: Path
     message: str
@@ -52,15 +52,14 @@ class Complaint:
     about_key: bool = False
 
 
-def complaint(error: ErrorDetails) -> Complaint:
-    """Return `error` in words."""
-    path: Path = tuple(error["loc"])
+def complaint(error: ErrorDetails, path: Path) -> Complaint:
+    """Return `error` in words. `path` is its place, or that of the innermost value around it that the file has."""
     value = error["input"]
     context = error.get("ctx", {})
     match error["type"]:
         case "missing":
-            key = str(path[-1])
-            return Complaint(path[:-1], f"{place(path[:-1])} has no `{key}`", _MISSING.get(key))
+            key = str(error["loc"][-1])
+            return Complaint(path, f"{place(path)} has no `{key}`", _MISSING.get(key))
         case "extra_forbidden":
             key = str(path[-1])
             return Complaint(path, f"{place(path[:-1])} has the unknown key {shown(key)}", _known_key(path), True)
@@ -78,8 +77,8 @@ def complaint(error: ErrorDetails) -> Complaint:
             near = get_close_matches(value, ("report", "ignore", "tombstone"), 1) if isinstance(value, str) else []
             proposal = f"did you mean `{near[0]}`?" if near else None
             return Complaint(path, f"{place(path)} is {_text(value)}, expected {_expected(path)}", proposal)
-        case "too_short":
-            return Complaint(path, f"{place(path)} is an empty list", "a manifest has one image at least")
+        case "no_images":
+            return Complaint(path, f"{place(path)} is an empty list, a manifest has one image at least", None)
         case _:
             message = f"{place(path)} is {_text(value)}, expected {_expected(path)}"
             return Complaint(path, message, _reshaped(path, value))
@@ -138,15 +137,15 @@ def _reshaped(path: Path, value: object) -> str | None:
             return f'write `{{tag: {value}, reason: "…"}}`: a retired tag needs a reason'
         case ("policy",), str() if value:
             return f"write `policy: {{unlisted: {value}}}`"
-        case ("version",), str():
+        case ((), _) | (("version",), str()):
             return _MISSING["version"]
         case _:
             return None
 
 
 def _filled(path: Path, value: Empty) -> str:
-    if value is not Empty.NOTHING and len(path) > 2:
-        return f'to mean the text, write "{value.value}"; else remove it'
+    if value.written and len(path) > 2:
+        return f'to mean the text, write "{value.written}"; else remove it'
     if path and isinstance(path[-1], int):
         return f"expected {_expected(path)}"
     return f"expected {_expected(path)}; or remove the key"

@@ -7,7 +7,6 @@ in lists: nesting costs no recursion.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -36,15 +35,19 @@ MAX_ALIASED = 100_000
 MAX_TEXT = 4096
 """Characters of one value: longer than anything that a manifest may hold."""
 
+_MAX_TAG = 1000
 _STR_TAG = "tag:yaml.org,2002:str"
 
 
-class Empty(Enum):
-    """A value that is not there, by the way it was written."""
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A value that is not there, by the way it was written: nothing at all, `null` or `~`.
 
-    NOTHING = ""
-    NULL = "null"
-    TILDE = "~"
+    None would mean to the model that the key isn't there either; an Enum would
+    be taken for its value.
+    """
+
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +165,22 @@ class _Builder:
         self.stack.append(_Open(node, event.anchor))
 
     def _alias(self, event: Any) -> None:
+        written = f"*{event.anchor}"
+        place = _position(event.start_mark)
         if event.anchor not in self.anchors:
-            message = f"the alias {shown('*' + event.anchor)} refers to nothing above it"
-            self.stop(event, message, "a text that starts with `*` needs quotes")
+            message = f"the alias {shown(written)} refers to nothing above it"
+            self._fault(place, message, "a text that starts with `*` needs quotes")
+            self._add(_Node(written, place))
+            return
         node = self.anchors[event.anchor]
         if node is None:
-            self.stop(event, f"the alias {shown('*' + event.anchor)} stands inside what it refers to")
+            self.stop(event, f"the alias {shown(written)} stands inside what it refers to")
         self.aliased += node.size
         if self.aliased > MAX_ALIASED:
             self.stop(event, f"the aliases up to here stand for more than {MAX_ALIASED} values", "write them out")
         if len(self.stack) + node.height > MAX_DEPTH:
             self.stop(event, f"more than {MAX_DEPTH} lists and mappings inside each other")
-        self._add(node, at=_position(event.start_mark))
+        self._add(node, at=place)
 
     def _add(self, node: _Node, plain: bool = False, at: Position | None = None) -> None:
         if not self.stack:
@@ -190,7 +197,8 @@ class _Builder:
             case MappingPlaces(keys=keys, values=values) if top.awaits_value:
                 if top.key is not None:
                     outer.value[top.key] = node.value
-                    values[top.key] = node.places
+                    # The parser puts a value that isn't there in front of whatever comes next.
+                    values[top.key] = keys[top.key] if node.value == Empty("") else node.places
                 top.key, top.awaits_value = None, False
             case MappingPlaces(keys=keys):
                 top.key, top.awaits_value = self._key(node, keys, plain, at), True
@@ -204,8 +212,8 @@ class _Builder:
                 return None
             case str() as key:
                 pass
-            case Empty() as empty:
-                key = empty.value
+            case Empty(written):
+                key = written
             case _:
                 self._fault(position, "a list or mapping cannot be a key", "a `{` or `[` inside a text needs quotes")
                 return None
@@ -232,7 +240,7 @@ class _Builder:
 
 
 class _Scanner(Scanner):
-    """ruamel's scanner with its busiest properties as attributes: reading takes half as long."""
+    """ruamel's scanner with its busiest properties as attributes, and fewer calls: it takes half as long."""
 
     reader: Any = None
     scanner_processing_version: Any = (1, 2)
@@ -241,9 +249,25 @@ class _Scanner(Scanner):
         self.reader = loader.reader
         super().__init__(loader)
 
+    def need_more_tokens(self) -> Any:
+        if self.tokens and not self.possible_simple_keys:
+            return False
+        return super().need_more_tokens()
+
+    def check_token(self, *choices: Any) -> bool:
+        while self.need_more_tokens():
+            self.fetch_more_tokens()
+        return isinstance(self.tokens[0], choices) if self.tokens and choices else bool(self.tokens)
+
     def fetch_directive(self) -> None:
         # Neither `%YAML` nor `%TAG` could change how a manifest is read.
         raise ScannerError(None, None, DIRECTIVE, self.reader.get_mark())
+
+    def fetch_tag(self) -> None:
+        # A tag is put together one character at a time, in quadratic time.
+        if len(self.reader.prefix(MAX_TEXT).split(maxsplit=1)[0]) > _MAX_TAG:
+            raise ScannerError("while scanning a tag", self.reader.get_mark(), "too long", self.reader.get_mark())
+        super().fetch_tag()
 
     def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
         try:
@@ -283,7 +307,7 @@ def read_tree(source: SourceText) -> Tree | None:
         fault = source.fault(*explain(error, source))
         raise InvalidManifest(source.name, [*builder.faults, fault]) from error
     root = builder.root
-    if root is None or root.value is Empty.NOTHING:
+    if root is None or isinstance(root.value, Empty):
         return None
     return Tree(root.value, root.places, tuple(builder.faults))
 

@@ -11,6 +11,8 @@ DIRECTIVE = "a directive"
 """The problem that the scanner reports for a line such as `%YAML 1.2`."""
 
 _QUOTE = "a text that starts like this needs quotes"
+_QUOTE_WHOLE = "a text with quotes or brackets in front needs quotes around all of it"
+_QUOTE_INSIDE = "a text with one of `,[]{}` in it needs quotes there"
 
 
 def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, str | None]:
@@ -30,7 +32,10 @@ def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, 
     if "mapping values are not allowed" in problem:
         if re.search(r":\s", before.lstrip("- ") + " "):
             return here, "a second `: ` in one line", "a text that holds `: ` needs quotes"
-        return here, "there can be no key here", "indent it like the keys beside it, and look for a `:` missing above"
+        key = Position(here.line, len(before) - len(before.lstrip()) + 1)
+        return key, "there can be no key here", "indent it like the keys beside it, and look for a `:` missing above"
+    if "mapping keys are not allowed" in problem:
+        return here, "there can be no key here", _QUOTE
     if "expected <block end>" in problem:
         if before.strip():
             return here, "a text goes on behind its closing quote", "quote all of it; inside '…' a quote is written ''"
@@ -38,21 +43,22 @@ def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, 
     if "could not find expected ':'" in problem:
         return opened, "a `:` is missing after this key", "write `key: value`, with a blank behind the colon"
     if "expected ',' or" in problem:
-        bracket = source.lines[opened.line - 1][opened.column - 1 : opened.column]
+        opening, closing = ("[", "]") if "sequence" in context else ("{", "}")
         if found == "<stream end>":
-            return opened, f"the {shown(bracket)} here is never closed", None
-        closing = "]" if bracket == "[" else "}"
-        return (
-            here,
-            f"a `,` or `{closing}` is missing here, for the {shown(bracket)} in line {opened.line}, "
-            f"column {opened.column}",
-            None,
-        )
+            return opened, f"the `{opening}` opened here is never closed", f"add a `{closing}`"
+        where = f"line {opened.line}, column {opened.column}"
+        return here, f"a `,` or `{closing}` is missing here: `{opening}` was opened in {where}", _QUOTE_INSIDE
     if "quoted scalar" in context and "unexpected" in problem:
-        return opened, "the quote opened here is never closed", None
+        return opened, "the quote opened here is never closed", "close it"
     if "escape" in problem and "quoted scalar" in context:
         return here, "in double quotes, a `\\` starts an escape, and this is none", "write `\\\\`, or use single quotes"
+    if "document end marker" in problem:
+        return here, "nothing may follow the `...` that ends the file", "remove the `...`"
+    if "expected '<document start>'" in problem:
+        return here, "nothing may follow here: what stands before it is complete", _QUOTE_WHOLE
     if "expected the node content" in problem:
+        if found.startswith("<"):
+            return here, "a value is missing here", None
         return here, f"a value is missing in front of {shown(found)}", _QUOTE
     if "sequence entries are not allowed" in problem:
         return here, "a list cannot start behind a key in one line", "start a new line before `- `, or write `[…]`"

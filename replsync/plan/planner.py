@@ -152,6 +152,9 @@ def _any_image(image: Image, reference: Reference, state: Present | Tombstone | 
 
 def _put_back(image: Image, reference: Reference, state: Tombstone, replaced: Present, situation: Situation) -> Action:
     """Restore what the tombstone replaced: its image manifest is still there, to be tagged again."""
+    if situation.daemon_pushes and replaced.config is None:
+        why = "the tombstone replaced a multi-platform index, which a daemon can't put back; use --engine registry"
+        return Action(Kind.BLOCKED, image.name, reference, state_of(state), None, why)
     source = RegistrySource(reference.repository.at(replaced.digest))
     return Action(
         Kind.RESTORE,

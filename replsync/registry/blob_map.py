@@ -35,11 +35,14 @@ class BlobMap:
                 self._known.setdefault((repository, digest), False)
         return self._known[repository, digest]
 
-    async def mountable(self, repository: Repository, digest: Digest) -> Repository | None:
+    async def mountable(self, repository: Repository, digest: Digest, source: Repository | None) -> Repository | None:
         """Another repository of the same registry that has the blob; None where none is known to have it.
 
-        Where the answer can't be had the blob is simply sent again.
+        `source` is where the blob is to be copied from: it has the blob, and
+        may be in this registry itself. Where the answer can't be had the blob is simply sent again.
         """
+        if source and source.host == repository.host and source != repository:
+            return source
         if digest not in self._holders:
             others = [one for one in self._siblings if one != repository and one.host == repository.host]
             await together(self._try(one, digest) for one in others[:MAX_SIBLINGS])

@@ -21,6 +21,7 @@ from replsync.sandbox.sign_in import SignIn, Tokens
 from replsync.sandbox.store import open_store
 
 _PATIENCE = 1.0  # seconds that requests under way have left when the sandbox stops
+_LAST_PORT = 65535
 _READ_AHEAD = 2**20  # bytes for each request; with aiohttp's 64 KiB a large layer takes twice the time
 
 
@@ -116,16 +117,18 @@ def _listen(host: str, port: int) -> socket.socket:
             f"sandbox: {host} is not a loopback address, and the sandbox's password is no secret",
             hint="leave the host at 127.0.0.1, and forward a port to it (ssh -R) where others need it",
         )
+    if not 0 <= port <= _LAST_PORT:
+        raise UsageError(f"sandbox: {port} is not a port", hint=f"choose one up to {_LAST_PORT}, or 0 for any free one")
     address = host.strip("[]")
     try:
         return socket.create_server(
             (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=128
         )
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while ")[0]  # the address follows; it is named before
         raise ReplsyncError(
             f"sandbox: cannot listen on {_bracketed(host)}:{port}: {reason}",
-            hint="choose another port, or 0 for any that is free",
+            hint="choose another port, or 0 for any free one",
         ) from error
 
 

@@ -13,10 +13,14 @@ from replsync.oci.tag_state import Resolved
 
 @dataclass(frozen=True)
 class Content:
-    """What an image is made of: `total` bytes; `blobs` is None where they exist only once it is exported."""
+    """What an image is made of: `total` bytes; `blobs` is None where they exist only once it is exported.
+
+    `repository` is the one that holds the blobs, None where the source is no registry.
+    """
 
     total: int
     blobs: tuple[Descriptor, ...] | None
+    repository: Repository | None = None
 
 
 class OpenImage(Protocol):

@@ -52,7 +52,7 @@ class RegistryImage:
     async def content(self) -> Content:
         """List the blobs. Raises UnsupportedImage for what is never copied."""
         blobs = (await self.tree()).blobs
-        return Content(sum(blob.size for blob in blobs), blobs)
+        return Content(sum(blob.size for blob in blobs), blobs, self._name.reference.repository)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenRegistryImage]:

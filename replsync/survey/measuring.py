@@ -20,20 +20,23 @@ async def measured(actions: tuple[Action, ...], offer: Offer, blobs: BlobMap) ->
     """
     writes = [action for action in actions if action.kind in WRITING and action.source]
     await together(_look_up(action, offer, blobs) for action in writes)
-    sent: dict[Digest, Repository] = {}
-    return tuple([await _measured(action, offer, blobs, sent) for action in actions])
+    moved: dict[Digest, set[Repository]] = {}
+    return tuple([await _measured(action, offer, blobs, moved) for action in actions])
 
 
 async def _look_up(action: Action, offer: Offer, blobs: BlobMap) -> None:
+    if action.source is None:
+        return
+    content = await offer.content(action.source.name)
+
     async def one(blob: Descriptor) -> None:
         if not await blobs.has(action.reference.repository, blob.digest):
-            await blobs.mountable(action.reference.repository, blob.digest)
+            await blobs.mountable(action.reference.repository, blob.digest, content.repository)
 
-    if action.source:
-        await together(one(blob) for blob in (await offer.content(action.source.name)).blobs or ())
+    await together(one(blob) for blob in content.blobs or ())
 
 
-async def _measured(action: Action, offer: Offer, blobs: BlobMap, sent: dict[Digest, Repository]) -> Action:
+async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: dict[Digest, set[Repository]]) -> Action:
     if action.epitaph:
         size = len(tombstone_config(action.epitaph)) + len(EMPTY_LAYER)
         return replace(action, bytes=ByteCount(size, size))
@@ -45,11 +48,12 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, sent: dict[Dig
         return replace(action, bytes=ByteCount(content.total, content.total))
     upload = mount = 0
     for blob in content.blobs:
-        if await blobs.has(repository, blob.digest) or sent.get(blob.digest) == repository:
+        holders = moved.setdefault(blob.digest, set())
+        if repository in holders or await blobs.has(repository, blob.digest):
             continue
-        if blob.digest in sent or await blobs.mountable(repository, blob.digest):
+        if holders or await blobs.mountable(repository, blob.digest, content.repository):
             mount += blob.size
         else:
             upload += blob.size
-        sent.setdefault(blob.digest, repository)
+        holders.add(repository)
     return replace(action, bytes=ByteCount(content.total, upload, mount))

@@ -103,9 +103,7 @@ async def test_a_body_of_unknown_length_is_taken(client: Client) -> None:
 async def test_a_compressed_body_is_stored_as_it_was_sent(client: Client) -> None:
     content = b"\x1f\x8b not really gzip"
     location = await client.start_upload(NAME)
-    answer = await client.ask(
-        "PUT", f"{location}&digest={sha256(content)}", content, {"Content-Encoding": "gzip"}
-    )
+    answer = await client.ask("PUT", f"{location}&digest={sha256(content)}", content, {"Content-Encoding": "gzip"})
     assert answer.status == 201
     await assert_stored(client, content)
 

@@ -1,0 +1,114 @@
+"""Plans and reports as text."""
+
+from dataclasses import replace
+
+from replsync.errors import ReplsyncError
+from replsync.oci.tag_state import Absent, TagState, Unavailable
+from replsync.plan.action import ByteCount
+from replsync.plan.document import Plan
+from replsync.plan.report import Done, Failed, Report
+from replsync.render.text import clean, outcome_line, plan_text, report_text, size
+from tests.plan.situations import action, actions, digest, listing, manifest, present, resolved, retiring, tombstone
+
+
+def plan(*made: object) -> Plan:
+    return Plan("replsync test", "2026-01-01T00:00:00Z", (), made)  # type: ignore[arg-type]
+
+
+def every_kind() -> Plan:
+    file = manifest(
+        mutable=["latest"],
+        tags=["1.10", "1.11", "1.12", "1.13", "latest"],
+        retired=[{"tag": "1.9", "reason": "CVE-2026-1234, use 1.10"}],
+    )
+    there: dict[str, TagState] = {
+        "1.10": present("A"),
+        "1.11": Absent(),
+        "1.12": tombstone("B"),
+        "1.13": present("C"),
+        "1.9": present("D"),
+        "1.8": present("E"),
+        "latest": present("F"),
+    }
+    wanted = {
+        tag: resolved(name) for tag, name in zip(["1.10", "1.11", "1.12", "1.13", "latest"], "ABBDG", strict=True)
+    }
+    made = actions(file, there, wanted)
+    return plan(*(replace(one, bytes=ByteCount(9, 1_500_000, 20)) if one.tag == "1.11" else one for one in made))
+
+
+GOLDEN = """\
+registry.test/myapp/worker
+  + 1.11    create     (none) -> df7e70e50215  (1.5 MB to send, 20 B to mount)
+      the registry has no such tag
+      from docker://ghcr.io/acme/worker:1.0
+  < 1.12    restore    tombstone TOMBSTONE -> df7e70e50215
+      retired before, and listed again; what the tombstone replaced is put back
+      from docker://registry.test/myapp/worker@sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c
+  ? 1.8     unlisted   a9f51566bd67
+      not listed in the manifest
+  x 1.9     tombstone  3f39d5c348e5 -> tombstone BURIED
+      CVE-2026-1234, use 1.10
+  ~ latest  update     f67ab10ad4e4 -> 333e0a1e2781
+      the source has another image, and the tag is mutable
+      from docker://ghcr.io/acme/worker:1.0
+
+Blocked; nothing is written until these are settled:
+  ! worker:1.13
+      immutable: the tag holds 6b23c0d5f35d, the source has 3f39d5c348e5; push it to a new tag, \
+or list this one under `mutable`
+
+Plan: 1 to create, 1 to update, 1 to restore, 1 to tombstone; 1 unchanged, 1 unlisted, 1 blocked.
+"""
+
+
+def test_a_plan_with_every_kind_of_action_reads_like_this() -> None:
+    made = every_kind()
+    by_tag = {one.tag: one for one in made.actions}
+    before, after = by_tag["1.12"].before, by_tag["1.9"].after
+    assert before
+    assert before.digest
+    assert after
+    assert after.digest
+    expected = GOLDEN.replace("TOMBSTONE", before.digest[7:19]).replace("BURIED", after.digest[7:19])
+    assert plan_text(made) == expected
+
+
+def test_colour_adds_nothing_but_colour() -> None:
+    import re
+
+    coloured = plan_text(every_kind(), colour=True)
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plan_text(every_kind())
+
+
+def test_unchanged_tags_are_counted_and_shown_on_demand() -> None:
+    made = plan(action(listing(), present("E"), resolved("E")))
+    assert plan_text(made) == "Plan: no changes; 1 unchanged.\n"
+    assert "= 1.0  unchanged" in plan_text(made, unchanged=True)
+
+
+def test_control_characters_of_foreign_text_are_made_harmless() -> None:
+    made = plan(action(listing(), Absent(), Unavailable("source: \x1b[2J\n::error::gone")))
+    text = plan_text(made)
+    assert "\x1b" not in text
+    assert "\n::error::" not in text
+    assert clean("a\r\x07b") == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move() -> None:
+    created = action(listing(), Absent(), resolved("E"))
+    buried = action(retiring(), present("D"))
+    report = Report((Done(created, digest("E")), Failed(buried, ReplsyncError("write x: no", hint="mend it"))))
+    assert report_text(report) == (
+        "Failed:\n  ! worker:1.0 tombstone\n      write x: no\n      next: mend it\n\nApply: 1 created; 1 failed.\n"
+    )
+    assert outcome_line(report.outcomes[0]) == "+ worker:1.0 create: done, a9f51566bd67"
+    assert outcome_line(report.outcomes[1]) == "x worker:1.0 tombstone: failed: write x: no"
+
+
+def test_sizes_are_decimal() -> None:
+    assert [size(count) for count in (0, 999, 1000, 1_550_000, 2_000_000_000)] == [
+        *("0 B", "999 B", "1.0 kB"),
+        *("1.6 MB", "2.0 GB"),
+    ]
