@@ -16,13 +16,13 @@ from replsync.render.text import plan_text, report_text
 
 def plan_and_apply(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Make a plan, show it, ask, carry it out, and say what became of it."""
-    if not auto_approve and not sys.stdin.isatty():
+    if not auto_approve and (sys.stdin is None or not sys.stdin.isatty()):
         raise UsageError("apply: nobody is there to approve the plan", hint="run plan first, then apply --auto-approve")
+    asyncio.run(_run(connection, auto_approve, verbose, quiet, no_color))
+
+
+async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:
     colour = use_colour(no_color)
-    asyncio.run(_run(connection, auto_approve, verbose, quiet, colour))
-
-
-async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, colour: bool) -> None:
     async with opened(connection) as workspace:
         plan = await workspace.plan()
         print(plan_text(plan, colour=colour, unchanged=verbose), end="", flush=True)
@@ -32,7 +32,7 @@ async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet:
             return
         if not auto_approve:
             await _approved()
-        with watching(plan, quiet) as watcher:
+        with watching(plan, quiet, no_color) as watcher:
             report = await execute(plan, workspace.client, workspace.engine, watcher)
     print(report_text(report, colour=colour), end="")
     if report.failures:

@@ -1,5 +1,6 @@
 """The entry point: the commands, and how each kind of failure ends the process."""
 
+import io
 import os
 import signal
 import sys
@@ -115,6 +116,9 @@ def sandbox(
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of its outcome."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a plan has the same bytes whatever the locale is
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         code = _run()
         sys.stdout.flush()

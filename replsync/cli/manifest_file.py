@@ -16,6 +16,7 @@ _CLI_FILES = (".replicated", ".replicated.yaml")
 def read(path: Path) -> ManifestFile:
     """Read a manifest from disk. Raises InvalidInput with every fault, or where there is no such file."""
     try:
+        str(path).encode()  # it goes into the plan document
         with path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)
     except FileNotFoundError as error:
@@ -23,8 +24,10 @@ def read(path: Path) -> ManifestFile:
             f"read the manifest {path}: there is no such file",
             hint="name it with -f, or write one: the README begins with an example",
         ) from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"read the manifest {str(path)!a}: its name is not UTF-8", hint="rename it") from error
     except OSError as error:
-        raise InvalidInput(f"read the manifest {path}: {error.strerror}") from error
+        raise InvalidInput(f"read the manifest {path}: {error.strerror}", hint="name a file with -f") from error
     return read_manifest(data, str(path))
 
 
@@ -41,7 +44,10 @@ def target_of(manifest: Manifest, folder: Path, env: Mapping[str, str]) -> Targe
             hint="add `app: YOUR-APPLICATION-SLUG`, or set REPLICATED_APP",
         )
     if not is_path(app) or "/" in app:
-        raise InvalidInput(f"find the application: {app[:100]!r} is not an application's slug")
+        raise InvalidInput(
+            f"find the application: {app[:100]!r} is not an application's slug",
+            hint="a slug is lower-case letters, digits and -, as in the address of the application's pages",
+        )
     return Target(manifest.registry, app)
 
 
@@ -61,6 +67,8 @@ def _app_slug(path: Path) -> str | None:
     try:
         content = YAML(typ="safe", pure=True).load(path.read_bytes())
     except (YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"find the application: {path} can't be read as YAML") from error
+        raise InvalidInput(
+            f"find the application: {path} can't be read as YAML", hint="mend it, or add `app` to the manifest"
+        ) from error
     slug = content.get("appSlug") if isinstance(content, dict) else None
     return str(slug) if slug else None

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(plan: Plan, quiet: bool) -> Iterator[Watcher]:
+def watching(plan: Plan, quiet: bool, no_color: bool) -> Iterator[Watcher]:
     """Show the progress of carrying out `plan`."""
     if quiet:
         yield Silent()
     elif sys.stderr.isatty():
-        with _display() as progress:
+        with _display(no_color) as progress:
             yield Display(progress, plan)
     else:
         yield Lines()
@@ -79,7 +79,7 @@ class Display:
         return f"{self._ended}/{self._count} tags"
 
 
-def _display() -> "Progress":
+def _display(no_color: bool) -> "Progress":
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -89,6 +89,6 @@ def _display() -> "Progress":
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, no_color=no_color or None),  # None: rich asks $NO_COLOR and $TERM
         transient=True,
     )

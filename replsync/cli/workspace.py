@@ -13,6 +13,7 @@ from replsync.apply.docker_engine import DockerEngine
 from replsync.apply.registry_engine import RegistryEngine
 from replsync.cli.manifest_file import read, target_of
 from replsync.cli.options import Connection, EngineName
+from replsync.errors import InvalidInput
 from replsync.manifest.read import ManifestFile
 from replsync.oci.reference import is_loopback
 from replsync.plan.document import Plan, PlannedManifest
@@ -87,7 +88,16 @@ def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credent
 
 
 def _now(env: Mapping[str, str]) -> str:
-    """The time for a plan, or the one that reproducible builds set (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
-    epoch = env.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    """The time for a plan, or the one that reproducible builds set (reproducible-builds.org, SOURCE_DATE_EPOCH).
+
+    Raises InvalidInput where that is no time.
+    """
+    epoch = env.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidInput(
+            f"read SOURCE_DATE_EPOCH: {epoch!r:.60} is not a time in seconds since 1970",
+            hint="set it right, or unset it",
+        ) from error
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

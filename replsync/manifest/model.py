@@ -161,7 +161,8 @@ class Manifest(_Part):
     )
     app: AppSlug | None = Field(
         default=None,
-        description="The application's slug: images are pushed to REGISTRY/APP/NAME.",
+        description="The application's slug: images are pushed to REGISTRY/APP/NAME. Left out, it is taken from "
+        "$REPLICATED_APP, or from the vendor CLI's .replicated file.",
         examples=["myapp"],
     )
     registry: RegistryHost = Field(
@@ -171,7 +172,6 @@ class Manifest(_Part):
     )
     policy: Policy = Field(
         default=Policy(),
-        title="Policy",
         description="What to do where this file says nothing.",
         examples=[{"unlisted": "report"}],
     )

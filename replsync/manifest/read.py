@@ -78,8 +78,7 @@ def read_manifest(data: bytes, name: str) -> ManifestFile:
     source = decode(data, name)
     tree = read_tree(source)
     if tree is None:
-        something = "holds only comments" if source.text.strip() else "is empty"
-        raise InvalidManifest(name, [Fault(1, 1, f"the file {something}", _START)])
+        raise InvalidManifest(name, [Fault(1, 1, f"the file {_lack(source)}", _START)])
     positions = Positions(tree.places)
     try:
         manifest = Manifest.model_validate(tree.value)
@@ -92,17 +91,15 @@ def read_manifest(data: bytes, name: str) -> ManifestFile:
 
 def _faults(source: SourceText, tree: Tree, positions: Positions, error: ValidationError) -> list[Fault]:
     faults = list(tree.faults)
-    conflicts = contradictions(tree.value)
-    for conflict in conflicts:
+    for conflict in contradictions(tree.value):
         message = conflict.message
         if conflict.first is not None:
             first = positions.of(conflict.first)
             message += f", first in line {first.line}, column {first.column}"
         faults.append(source.fault(positions.of(conflict.path), message, conflict.proposal))
     for detail in error.errors(include_url=False):
-        # The model stops at the first contradiction, and names no line.
-        if detail["type"] == "contradiction" and conflicts:
-            continue
+        if detail["type"] == "contradiction":
+            continue  # it is among those above, which have their places
         said = complaint(detail, positions.known(detail["loc"]))
         position = positions.of_key(said.path) if said.about_key else positions.of(said.path)
         fault = source.fault(position, said.message, said.proposal)
@@ -111,6 +108,13 @@ def _faults(source: SourceText, tree: Tree, positions: Positions, error: Validat
             return [fault]
         faults.append(fault)
     return faults
+
+
+def _lack(source: SourceText) -> str:
+    lines = [line.strip() for line in source.lines if line.strip()]
+    if not lines:
+        return "is empty"
+    return "holds only comments" if all(line.startswith("#") for line in lines) else "says nothing"
 
 
 def _inside(places: Places, step: str | int) -> Places | None:

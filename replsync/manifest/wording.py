@@ -63,15 +63,13 @@ def complaint(error: ErrorDetails, path: Path) -> Complaint:
         case "extra_forbidden":
             key = str(path[-1])
             return Complaint(path, f"{place(path[:-1])} has the unknown key {shown(key)}", _known_key(path), True)
-        case "contradiction":
-            return Complaint(path, str(context["message"]), None)
         case _ if isinstance(value, Empty):
             return Complaint(path, f"{place(path)} is empty", _filled(path, value))
         case "refused":
             proposal = context["proposal"]
             return Complaint(path, f"{place(path)} is {_text(value)}: {context['explanation']}", proposal)
         case "newer_version":
-            message = f"this is a manifest of version {value}, this replsync reads version {VERSION}"
+            message = f"this is a manifest of version {shown(str(value))}, this replsync reads {VERSION}"
             return Complaint(path, message, "upgrade replsync")
         case "literal_error":
             near = get_close_matches(value, ("report", "ignore", "tombstone"), 1) if isinstance(value, str) else []
@@ -100,10 +98,8 @@ def _text(value: object) -> str:
             return "a list"
         case dict():
             return "a mapping"
-        case str():
-            return shown(value)
         case _:
-            return f"{value}"
+            return shown(str(value))
 
 
 def _expected(path: Path) -> str:

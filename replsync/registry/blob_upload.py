@@ -9,8 +9,10 @@ from replsync.errors import RegistryError
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
-from replsync.registry.session import Session, failure, push, retrying
-from replsync.registry.transport import Body, join
+from replsync.registry.address import join
+from replsync.registry.refusal import named
+from replsync.registry.session import Session, push, retrying
+from replsync.registry.transport import Body
 
 
 async def upload_blob(session: Session, repository: Repository, blob: Descriptor, body: Body) -> None:
@@ -22,7 +24,7 @@ async def upload_blob(session: Session, repository: Repository, blob: Descriptor
     scopes = (push(repository.path),)
     again = False
 
-    async def once() -> None:
+    async def attempt() -> None:
         nonlocal again
         if again and await _landed(session, repository, blob.digest):
             return
@@ -34,23 +36,28 @@ async def upload_blob(session: Session, repository: Repository, blob: Descriptor
             scopes,
             ok=(202,),
             headers={"Content-Length": "0"},
+            once=True,
         )
-        location = join(opened.url, opened.headers.get("Location", ""))
-        separator = "&" if "?" in location else "?"
+        try:
+            location = join(opened.url, opened.headers.get("Location", ""))
+        except RegistryError as error:
+            raise named(operation, error) from error
         answer = await session.upload(
             operation,
             "PUT",
-            f"{location}{separator}digest={blob.digest}",
+            f"{location}{'&' if '?' in location else '?'}digest={blob.digest}",
             scopes,
-            {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
+            {"Content-Type": "application/octet-stream"},
             body,
+            blob.size,
         )
         if answer.status == 404:  # the session is lost; a new one may do
             raise RegistryError(f"{operation}: the registry lost the upload", status=503)
         if answer.status not in (201, 204):
-            raise failure(operation, answer.status, answer.body, answer.url, session.host)
+            raise session.failure(operation, answer, scopes)
 
-    await retrying(session.attempts)(once)
+    # However long a large blob took, it gets its tries.
+    await retrying(session.persistence, patient=True)(attempt)
 
 
 async def _landed(session: Session, repository: Repository, digest: Digest) -> bool:
@@ -60,5 +67,6 @@ async def _landed(session: Session, repository: Repository, digest: Digest) -> b
         f"/v2/{repository.path}/blobs/{digest}",
         (push(repository.path),),
         ok=(200, 404),
+        once=True,
     )
     return answer.status == 200

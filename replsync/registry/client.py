@@ -6,11 +6,12 @@ where the spec is silent.
 
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
-from replsync.errors import NotFound, RegistryError, UnsupportedImage
+from replsync.errors import NotFound, RegistryError, RegistryUnreachable, SignInError, UnsupportedImage
 from replsync.oci.digest import Digest, digest_of, hasher_of, parse_digest
 from replsync.oci.image_manifest import (
     ACCEPT,
@@ -23,17 +24,20 @@ from replsync.oci.image_manifest import (
 )
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Reference, Repository, is_tag
+from replsync.registry.address import host_of, join, origin
 from replsync.registry.blob_upload import upload_blob
 from replsync.registry.credentials import CredentialStore
-from replsync.registry.session import Session, pull, push
+from replsync.registry.refusal import named
+from replsync.registry.session import Persistence, Session, pull, push, retrying
 from replsync.registry.together import together
-from replsync.registry.transport import Body, Transport, host_of, join, origin
+from replsync.registry.transport import Body, Transport
 
 MAX_PAGES = 10_000
 _PAGE = 1000
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_DEPTH = 4
-_LINK = re.compile(r"""<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?""")
+_MAX_DOCUMENTS = 1000
+_LINK = re.compile(r"""<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?""", re.IGNORECASE)
 _PART = 256 * 1024
 
 
@@ -42,7 +46,7 @@ class Settings:
     """How to talk to registries: requests at once for each host, tries for each request, hosts without TLS."""
 
     parallelism: int = 16
-    attempts: int = 5
+    persistence: Persistence = field(default_factory=Persistence)
     plain_http: frozenset[str] = frozenset()
 
 
@@ -75,7 +79,7 @@ class RegistryClient:
                 self._transport,
                 self._credentials,
                 parallelism=self._settings.parallelism,
-                attempts=self._settings.attempts,
+                persistence=self._settings.persistence,
                 plain_http=host in self._settings.plain_http,
             )
         return self._sessions[host]
@@ -96,7 +100,8 @@ class RegistryClient:
     async def head(self, reference: Reference) -> Descriptor | None:
         """Say what a tag or digest points at now; None where the registry says that there is none.
 
-        Where the answer names no digest, the image manifest is read and hashed.
+        Where the answer names no digest, or not the one that was asked for, the
+        image manifest is read and hashed: raises RegistryError if that is not it.
         """
         repository = reference.repository
         answer = await self._session(repository.host).call(
@@ -109,10 +114,12 @@ class RegistryClient:
         )
         if answer.status == 404:
             return None
-        try:
-            digest = parse_digest(answer.headers.get("Docker-Content-Digest", ""))
-        except ValueError:
-            fetched = await self.fetch(reference)
+        digest = _stated_digest(answer.headers.get("Docker-Content-Digest", ""))
+        if digest is None or (reference.digest and digest != reference.digest):
+            try:
+                fetched = await self.fetch(reference)
+            except NotFound:
+                return None
             return Descriptor(fetched.media_type, fetched.digest, len(fetched.raw))
         size = answer.headers.get("Content-Length", "0")
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -135,11 +142,10 @@ class RegistryClient:
             headers={"Accept": ACCEPT},
             limit=MAX_SIZE,
         )
-        stated = reference.digest or answer.headers.get("Docker-Content-Digest")
-        try:
-            expected = parse_digest(stated) if stated else None
-        except ValueError as error:
-            raise RegistryError(f"{operation}: the registry names a digest that is none") from error
+        header = answer.headers.get("Docker-Content-Digest", "")
+        expected = reference.digest or _stated_digest(header)
+        if header and expected is None:
+            raise RegistryError(f"{operation}: the registry names a digest that is none")
         actual = digest_of(answer.body, expected or Digest("sha256:"))
         if expected is not None and actual != expected:
             raise RegistryError(
@@ -155,23 +161,28 @@ class RegistryClient:
         Raises UnsupportedImage where any of them is of a kind that is never
         copied, NotFound and RegistryError as `fetch` does.
         """
+        root = await self._document(reference)
         below: dict[Digest, Document] = {}
+        level = [root]
+        for _ in range(_MAX_DEPTH + 1):
+            children = {child.digest for index in level if isinstance(index, ImageIndex) for child in index.manifests}
+            new = sorted(children - below.keys())
+            if len(below) + len(new) > _MAX_DOCUMENTS:
+                raise UnsupportedImage(f"{reference}: an index of more than {_MAX_DOCUMENTS} image manifests")
+            read = await together(self._document(reference.repository.at(digest)) for digest in new)
+            below.update(zip(new, read, strict=True))
+            if not children:
+                return ImageTree(root, below)
+            level = [below[digest] for digest in sorted(children)]
+        raise UnsupportedImage(f"{reference}: indexes within indexes, more than {_MAX_DEPTH} deep")
 
-        async def read(one: Reference, depth: int) -> Document:
-            try:
-                document = (await self.fetch(one)).parse()
-                refuse_uncopyable(document)
-            except UnsupportedImage as error:
-                raise UnsupportedImage(f"{one}: {error.message}", hint=error.hint) from error
-            if isinstance(document, ImageIndex):
-                if depth == _MAX_DEPTH:
-                    raise UnsupportedImage(f"{reference}: indexes within indexes, more than {_MAX_DEPTH} deep")
-                new = {child.digest for child in document.manifests} - below.keys()
-                children = await together(read(reference.repository.at(digest), depth + 1) for digest in sorted(new))
-                below.update(zip(sorted(new), children, strict=True))
-            return document
-
-        return ImageTree(await read(reference, 0), below)
+    async def _document(self, reference: Reference) -> Document:
+        try:
+            document = (await self.fetch(reference)).parse()
+            refuse_uncopyable(document)
+        except UnsupportedImage as error:
+            raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error
+        return document
 
     async def put(self, reference: Reference, raw: bytes, media_type: str) -> None:
         """Write the bytes of an image manifest or index to a tag, or by digest.
@@ -189,12 +200,9 @@ class RegistryClient:
             headers={"Content-Type": media_type},
             data=raw,
         )
-        stated = answer.headers.get("Docker-Content-Digest")
-        try:
-            same = not stated or digest_of(raw, parse_digest(stated)) == stated
-        except ValueError:
-            same = False
-        if not same:
+        header = answer.headers.get("Docker-Content-Digest", "")
+        stated = _stated_digest(header)
+        if header and (stated is None or digest_of(raw, stated) != stated):
             raise RegistryError(f"{operation}: the registry says that it stored other bytes than were sent")
 
     async def has_blob(self, repository: Repository, digest: Digest, *, writing: bool = False) -> bool:
@@ -208,8 +216,11 @@ class RegistryClient:
         )
         return answer.status == 200
 
-    async def read_blob(self, repository: Repository, blob: Descriptor) -> AsyncIterator[bytes]:
-        """Stream a blob. Size and digest are checked on the way: raises RegistryError at the end if they differ."""
+    async def read_blob(self, repository: Repository, blob: Descriptor) -> AsyncGenerator[bytes, None]:
+        """Stream a blob. Size and digest are checked on the way: raises RegistryError at the end if they differ.
+
+        Nothing is tried again: only the reader knows what it has used already.
+        """
         operation = f"read {blob.digest} of {repository}"
         hasher = hasher_of(blob.digest)
         size = 0
@@ -228,8 +239,13 @@ class RegistryClient:
             )
 
     async def read_small_blob(self, repository: Repository, blob: Descriptor) -> bytes:
-        """Return a whole blob, such as an image's config."""
-        return b"".join([part async for part in self.read_blob(repository, blob)])
+        """Return a whole blob, such as an image's config. Raises as `read_blob` does."""
+
+        async def attempt() -> bytes:
+            async with aclosing(self.read_blob(repository, blob)) as parts:
+                return b"".join([part async for part in parts])
+
+        return await retrying(self._settings.persistence)(attempt)
 
     async def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
         """Take a blob over from another repository of the same registry; False where it doesn't do that.
@@ -245,10 +261,10 @@ class RegistryClient:
                 ok=(201, 202),
                 headers={"Content-Length": "0"},
             )
-        except RegistryError as error:
-            if error.status is not None and 400 <= error.status < 500:
-                return False  # some registries fail outright instead of answering 202
+        except RegistryUnreachable:
             raise
+        except (RegistryError, SignInError):
+            return False  # some registries fail outright instead of answering 202; what is wrong, sending it will tell
         return answer.status == 201
 
     async def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
@@ -264,29 +280,47 @@ class RegistryClient:
         session = self._session(repository.host)
         url = f"{session.base}/v2/{repository.path}/tags/list?n={_PAGE}"
         found: set[str] = set()
-        for _ in range(MAX_PAGES):
+        seen: set[str] = set()
+        while len(seen) < MAX_PAGES:
+            seen.add(url)
             try:
                 answer = await session.call(
                     operation, "GET", url, (pull(repository.path),), ok=(200,), limit=_MAX_PAGE_BYTES
                 )
             except NotFound:
+                if len(seen) > 1:
+                    raise  # it was there a page ago: the list is cut short
                 return ()
             found.update(_read_tags(operation, answer.body))
-            link = _LINK.search(answer.headers.get("Link", ""))
+            link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
             if not link:
                 return tuple(sorted(found))
-            url = join(url, link[1])
+            try:
+                url = join(url, link[1])
+            except RegistryError as error:
+                raise named(operation, error) from error
             if origin(url) != origin(session.base):
                 raise RegistryError(f"{operation}: the next page is on another host, {host_of(url)}")
+            if url in seen:
+                raise RegistryError(f"{operation}: the pages go in a circle")
         raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
 
 
 def _read_tags(operation: str, body: bytes) -> list[str]:
     try:
-        tags = json.loads(body)["tags"] or []  # null for a repository without tags
-        return [tag for tag in tags if is_tag(tag)]
+        tags = json.loads(body)["tags"]
+        if not isinstance(tags, list | None):  # null for a repository without tags
+            raise TypeError("no list")
+        return [tag for tag in tags or () if is_tag(tag)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError(f"{operation}: the answer is not a list of tags") from error
+
+
+def _stated_digest(header: str) -> Digest | None:
+    try:
+        return parse_digest(header)
+    except ValueError:
+        return None
 
 
 def _manifest_path(reference: Reference) -> str:

@@ -82,23 +82,22 @@ class CredentialStore:
 
     async def _from_helper(self, config: dict[str, Any], host: str, path: Path) -> Credential | None:
         helpers = config.get("credHelpers")
-        names = _names(host)
         if isinstance(helpers, dict):
             for key, helper in helpers.items():
-                if _normal(key) in names and isinstance(helper, str):
-                    return await self._ask(helper, key, path)
-        store = config.get("credsStore")
-        if isinstance(store, str) and store:
+                if _normal(key) in _names(host):
+                    # Docker's way to say that this one is in the file after all.
+                    return None if helper == "" else await self._ask(helper, key, host, path)
+        if store := config.get("credsStore"):
             server = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
-            return await self._ask(store, server, path)
+            return await self._ask(store, server, host, path)
         return None
 
-    async def _ask(self, helper: str, server: str, path: Path) -> Credential | None:
+    async def _ask(self, helper: object, server: str, host: str, path: Path) -> Credential | None:
         """Run `docker-credential-HELPER get`, which takes the server on stdin and answers in JSON."""
-        what = f"ask the credential helper {helper[:60]!r} for {server}"
+        what = f"ask the credential helper {str(helper)[:60]!r} for {server}"
         hint = f"run `docker-credential-{helper} list`, or remove the helper from {path}"
-        if not _HELPER_NAME.fullmatch(helper):
-            raise SignInError(f"{what}: that is not the name of a helper", hint=f"mend {path}")
+        if not isinstance(helper, str) or not _HELPER_NAME.fullmatch(helper):
+            raise SignInError(f"{what}: that is not the name of a helper", hint=f"mend {path}", host=host)
         try:
             process = await asyncio.create_subprocess_exec(
                 f"docker-credential-{helper}",
@@ -109,23 +108,29 @@ class CredentialStore:
                 env=dict(self._env),
             )
         except OSError as error:
-            raise SignInError(f"{what}: {error.strerror}", hint=hint) from error
+            raise SignInError(f"{what}: {error.strerror}", hint=hint, host=host) from error
         try:
             async with asyncio.timeout(_HELPER_SECONDS):
                 output, _ = await process.communicate(server.encode())
         except TimeoutError as error:
-            process.kill()
-            await process.wait()
-            raise SignInError(f"{what}: no answer in {_HELPER_SECONDS} s", hint=hint) from error
+            raise SignInError(f"{what}: no answer in {_HELPER_SECONDS} s", hint=hint, host=host) from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             if b"credentials not found" in output.lower():
                 return None
-            raise SignInError(f"{what}: it ended with {process.returncode}", hint=hint)
+            raise SignInError(f"{what}: it ended with {process.returncode}", hint=hint, host=host)
         try:
             answer = json.loads(output)
-            username, secret = str(answer["Username"]), str(answer["Secret"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise SignInError(f"{what}: its answer is not what helpers answer", hint=hint) from error
+            username, secret = answer["Username"], answer["Secret"]
+            if not isinstance(username, str) or not isinstance(secret, str):
+                raise TypeError("not text")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SignInError(f"{what}: its answer is not what helpers answer", hint=hint, host=host) from error
+        if not username and not secret:
+            return None  # how some say that they have none
         origin = f"credential helper {helper} ({path})"
         return Credential(username, secret, origin, is_identity_token=username == _IDENTITY_TOKEN_USER)
 
@@ -146,16 +151,18 @@ def _names(host: str) -> tuple[str, ...]:
 
 
 def _normal(key: str) -> str:
-    """`https://index.docker.io/v1/` → `index.docker.io`; other keys keep their path."""
-    rest = key.removeprefix("https://").removeprefix("http://").rstrip("/")
-    return rest.removesuffix("/v1").removesuffix("/v2")
+    """The host of Docker's keys that are URLs (`https://index.docker.io/v1/`); other keys keep their path."""
+    rest = key.removeprefix("https://").removeprefix("http://")
+    return rest.rstrip("/") if rest == key else rest.partition("/")[0]
 
 
 def _from_auths(config: dict[str, Any], host: str, repository: str, path: Path) -> Credential | None:
     auths = config.get("auths")
     if not isinstance(auths, dict):
         return None
-    entries = {_normal(key): (key, entry) for key, entry in auths.items()}
+    # A key that is written as it is looked up wins over one that only comes to the same.
+    ordered = sorted(auths.items(), key=lambda item: _normal(item[0]) == item[0])
+    entries = {_normal(key): (key, entry) for key, entry in ordered}
     parts = repository.split("/") if repository else []
     for length in range(len(parts), -1, -1):  # containers-auth.json(5): the most specific name wins
         for name in _names(host):

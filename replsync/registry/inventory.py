@@ -6,7 +6,7 @@ from replsync.oci.image_manifest import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, I
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import may_be_tombstone, read_epitaph
-from replsync.registry.client import RegistryClient
+from replsync.registry.client import Fetched, RegistryClient
 
 
 async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
@@ -17,27 +17,34 @@ async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
     """
     try:
         fetched = await client.fetch(reference)
-        try:
-            document = fetched.parse()
-        except UnsupportedImage as error:
-            if fetched.media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED):
-                return Present(fetched.digest, fetched.media_type)  # never copied, but it may be retired
-            return Unreadable(error.message)
-        if not document.is_image:
-            kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
-            return Artifact(fetched.digest, kind or fetched.media_type)
-        if not isinstance(document, ImageManifest):
-            return Present(fetched.digest, fetched.media_type)
-        if may_be_tombstone(document):
-            config = await client.read_small_blob(reference.repository, document.config)
-            if epitaph := read_epitaph(config):
-                replaced = await _still_there(client, reference.repository.at(epitaph.replaces))
-                return Tombstone(fetched.digest, sha256(config), epitaph, replaced)
-        return Present(fetched.digest, fetched.media_type, document.config.digest)
     except NotFound:
         return Absent()
     except RegistryError as error:
         return Unreadable(error.message)
+    try:
+        return await _state(client, reference, fetched)
+    except RegistryError as error:  # a missing config too: the tag itself is there
+        return Unreadable(error.message)
+
+
+async def _state(client: RegistryClient, reference: Reference, fetched: Fetched) -> TagState:
+    try:
+        document = fetched.parse()
+    except UnsupportedImage as error:
+        if fetched.media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED):
+            return Present(fetched.digest, fetched.media_type)  # never copied, but it may be retired
+        return Unreadable(error.message)
+    if not document.is_image:
+        kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
+        return Artifact(fetched.digest, kind or fetched.media_type)
+    if not isinstance(document, ImageManifest):
+        return Present(fetched.digest, fetched.media_type)
+    if may_be_tombstone(document):
+        config = await client.read_small_blob(reference.repository, document.config)
+        if epitaph := read_epitaph(config):
+            replaced = await _still_there(client, reference.repository.at(epitaph.replaces))
+            return Tombstone(fetched.digest, sha256(config), epitaph, replaced)
+    return Present(fetched.digest, fetched.media_type, document.config.digest)
 
 
 async def _still_there(client: RegistryClient, reference: Reference) -> Present | None:

@@ -1,17 +1,22 @@
 """The conversation of signing in to a registry, apart from transport.
 
 Rules: distribution's token specification (docs/spec/auth/token.md and oauth.md)
-and RFC 7235 for challenges. `SignIn` is a small state machine: it is shown
-answers, and says which header to send or which token to ask for.
+and RFC 9110, 11 for challenges. What a server says comes in as text or bytes,
+what to send it goes out as values.
 """
 
 import base64
 import json
+import math
 import re
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
+
+from yarl import URL
 
 from replsync.errors import RegistryError, SignInError
+from replsync.oci.reference import is_loopback
+from replsync.registry.address import host_of, origin, parse_address
 from replsync.registry.credentials import Credential
 
 MAX_TOKEN_ANSWER = 1024 * 1024
@@ -19,8 +24,14 @@ MAX_TOKEN_ANSWER = 1024 * 1024
 
 _DEFAULT_SECONDS = 60.0
 _CLIENT = "replsync"
-_CHALLENGE = re.compile(r"""\s*,?\s*([A-Za-z]+)\s+(?=[A-Za-z]+\s*=|,|$)""")
-_PARAMETER = re.compile(r"""\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""")
+_MAX_SECONDS = 24 * 3600.0
+# RFC 9110, 11.3 and 11.6.1: challenges and their parameters share the comma.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(rf"""[\s,]*({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))""", re.DOTALL)
+_SCHEME = re.compile(rf"""[\s,]*({_NAME})(?=[\s,]|$)(?!\s*=)(?:[ ]+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$)))?""")
+_GARBAGE = re.compile(r"""[\s,]*(?:"(?:[^"\\]|\\.)*"?|[^,"])+""", re.DOTALL)
+# Second-level domains below which countries register names: what is below them is not of one site.
+_SHARED = {"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"}
 
 
 @dataclass(frozen=True)
@@ -56,15 +67,20 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """Read a WWW-Authenticate header, which may hold several challenges; what is not understood is left out."""
     challenges: list[Challenge] = []
     position = 0
-    while found := _CHALLENGE.match(header, position):
-        position = found.end()
-        parameters: dict[str, str] = {}
-        while parameter := _PARAMETER.match(header, position):
+    while position < len(header):
+        if parameter := _PARAMETER.match(header, position):
             quoted = parameter[2]
-            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else parameter[3]
-            parameters.setdefault(parameter[1].lower(), value)
+            value = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted is not None else parameter[3]
+            if challenges:
+                challenges[-1].parameters.setdefault(parameter[1].lower(), value)
             position = parameter.end()
-        challenges.append(Challenge(found[1].lower(), parameters))
+        elif scheme := _SCHEME.match(header, position):
+            challenges.append(Challenge(scheme[1].lower(), {}))
+            position = scheme.end()
+        elif garbage := _GARBAGE.match(header, position):
+            position = garbage.end()
+        else:
+            break
     return tuple(challenges)
 
 
@@ -82,43 +98,47 @@ def may_send(registry_origin: str, realm: str) -> bool:
     `registry-1.docker.io`. Anything else would let a registry, or whoever
     speaks for it, have the credential sent where its owner never meant it to go.
     """
-    here, there = urlsplit(registry_origin), urlsplit(realm)
-    if (here.scheme, here.netloc) == (there.scheme, there.netloc):
+    if origin(registry_origin) == origin(realm):
         return True
-    if there.scheme != "https" or not here.hostname or not there.hostname:
+    here, there = URL(registry_origin, encoded=True).host, URL(realm, encoded=True).host
+    if not realm.startswith("https:") or not here or not there or is_loopback(host_of(registry_origin)):
+        return False  # behind another port of this machine may be another user's program
+    return here == there or _is_of(there, here.partition(".")[2])
+
+
+def _is_of(host: str, site: str) -> bool:
+    second, dot, top = site.rpartition(".")
+    if not dot or top.isdigit():  # 10.0.0.1 and 10.9.0.1 are not of one site
         return False
-    if here.hostname == there.hostname:
-        return True
-    site = here.hostname.partition(".")[2]
-    is_name = not site.rpartition(".")[2].isdigit()  # 10.0.0.1 and 10.9.0.1 are not of one site
-    return "." in site and is_name and (there.hostname == site or there.hostname.endswith("." + site))
+    if len(top) == 2 and second in _SHARED:  # nor are shop.co.uk and bank.co.uk
+        return False
+    return host == site or host.endswith(f".{site}")
 
 
-def token_server(challenge: Challenge, registry_origin: str) -> str:
-    """Return the URL of the challenge's token server.
+def token_server(challenge: Challenge, registry_origin: str, host: str) -> str:
+    """Return the URL of the challenge's token server; `host` is the registry, for messages.
 
     Raises SignInError where there is none, or one that speaks http for a registry that speaks https.
     """
-    realm = challenge.parameters.get("realm", "")
-    where = f"sign in to {urlsplit(registry_origin).netloc}"
     try:
-        parts = urlsplit(realm)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise SignInError(f"{where}: the registry names no usable token server")
-    if parts.scheme == "http" and urlsplit(registry_origin).scheme == "https":
-        raise SignInError(f"{where}: the registry speaks https, but its token server {parts.netloc} only http")
-    return realm
+        realm = parse_address(challenge.parameters.get("realm", "")).with_fragment(None)
+    except ValueError as error:
+        raise SignInError(f"sign in to {host}: the registry names no usable token server", host=host) from error
+    if realm.scheme == "http" and registry_origin.startswith("https:"):
+        raise SignInError(
+            f"sign in to {host}: the registry speaks https, but its token server {host_of(str(realm))} only http",
+            host=host,
+        )
+    return str(realm)
 
 
-def token_request(challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None) -> TokenRequest:
-    """Return the request that asks the challenge's token server for `scopes`.
+def token_request(
+    challenge: Challenge, realm: str, scopes: tuple[str, ...], credential: Credential | None
+) -> TokenRequest:
+    """Return the request that asks the token server at `realm` for `scopes`.
 
     The first scope is the one that matters: some servers read no other.
     """
-    realm = challenge.parameters["realm"]
-    parts = urlsplit(realm)
     service = challenge.parameters.get("service")
     if credential and credential.is_identity_token:
         form = {"grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": credential.password}
@@ -131,22 +151,31 @@ def token_request(challenge: Challenge, scopes: tuple[str, ...], credential: Cre
     if credential:
         query.append(("account", credential.username))
         headers["Authorization"] = basic_header(credential)
-    separator = "&" if parts.query else "?"
+    separator = "&" if "?" in realm else "?"
     return TokenRequest(realm + (separator + urlencode(query) if query else ""), headers)
 
 
 def read_token(body: bytes, now: float) -> Token:
     """Read a token server's answer; `now` is when it came, on a monotonic clock in seconds.
 
-    A token without `expires_in` lives 60 s. It counts as used up a little
-    early: after nine tenths of its life. Raises RegistryError where there is no token in it.
+    A token that doesn't say how long it lives, or nothing that can be
+    believed, lives 60 s; none lives for more than a day. It counts as used up a
+    little early: after nine tenths of its life. Raises RegistryError where there is no token in it.
     """
     try:
         answer = json.loads(body)
         value = answer.get("token") or answer.get("access_token")
-        seconds = float(answer.get("expires_in") or _DEFAULT_SECONDS)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        life = answer.get("expires_in")
+    except (ValueError, AttributeError, RecursionError) as error:
         raise RegistryError("the token server's answer can't be read") from error
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         raise RegistryError("the token server's answer holds no token")
-    return Token(value, now + 0.9 * max(seconds, 1.0))
+    return Token(value, now + 0.9 * _seconds(life))
+
+
+def _seconds(life: object) -> float:
+    try:
+        seconds = float(life) if isinstance(life, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    return min(seconds, _MAX_SECONDS) if seconds > 0 else _DEFAULT_SECONDS

@@ -6,9 +6,10 @@ bounded before it is believed.
 
 import asyncio
 import email.utils
+import io
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,11 +17,14 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from replsync import __version__
 from replsync.errors import RegistryError, RegistryUnreachable
+from replsync.oci.reference import is_loopback
+from replsync.registry.address import host_of, join, origin
 
 MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 120.0
@@ -35,7 +39,7 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """Seconds: to connect, between two signs of life, and for the answer to a body that was sent."""
+    """Seconds: to connect, between two signs of life, and for a whole answer (a stream's excepted)."""
 
     connect: float = 10.0
     idle: float = 30.0
@@ -52,16 +56,58 @@ class Answer:
     url: str
 
 
-def origin(url: str) -> tuple[str, str]:
-    """Scheme and host with port: what a credential is bound to."""
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return parts.scheme, f"{parts.hostname}:{port}"
+class _Streamed(aiohttp.Payload):
+    """A body of `size` bytes that is opened each time it is written, and closed by the task that wrote it."""
 
+    def __init__(self, body: Body, size: int, idle: float) -> None:
+        super().__init__(None, content_type="application/octet-stream")
+        self._size: int = size
+        self._open = body
+        self._idle = idle
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self.failure: Exception | None = None
 
-def host_of(url: str) -> str:
-    """Host and port of `url`, for messages: never its path or query."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
+        """Not for a stream."""
+        raise TypeError("a streamed body has no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002
+        """Write the body, whose length is known already."""
+        self._settled.clear()
+        try:
+            async with aclosing(self._parts()) as parts:
+                async for part in parts:
+                    async with asyncio.timeout(self._idle):  # the peer's time alone: a source keeps its own
+                        await writer.write(part)
+        finally:
+            self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until nothing is written any more, and what was opened is closed."""
+        await self._settled.wait()
+
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        given = 0
+        parts = self._open()
+        try:
+            async for part in parts:
+                given += len(part)
+                if given > self._size:
+                    break
+                yield part
+            if given != self._size:
+                raise RegistryError(f"the source gives {given} bytes or more, not the {self._size} that were announced")
+        except Exception as error:  # kept, since aiohttp reports it as a lost connection
+            self.failure = error
+            raise
+        finally:
+            if isinstance(parts, AsyncGenerator):
+                await parts.aclose()
 
 
 class Transport:
@@ -76,9 +122,10 @@ class Transport:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect, sock_read=self.limits.idle),
-            headers={"User-Agent": f"replsync/{__version__}"},
-            auto_decompress=False,  # a digest is of the bytes as sent
+            timeout=self._timeout(total=None, read=self.limits.idle),
+            # A digest is of the bytes as sent: so nothing is to be compressed on the way.
+            headers={"User-Agent": f"replsync/{__version__}", "Accept-Encoding": "identity"},
+            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_BUFFER,
             # aiohttp would take credentials from ~/.netrc along with proxies: see _proxy.
@@ -106,44 +153,36 @@ class Transport:
         GET and HEAD follow redirects. Raises RegistryUnreachable where no
         answer came, RegistryError where it is larger than `limit`.
         """
-        async with self.open(method, url, headers, data=data if form is None else dict(form)) as response:
-            body = await _read(response, limit)
+        # In a BytesIO, since aiohttp warns of plain bytes over 1 MiB.
+        sent = dict(form) if form is not None else io.BytesIO(data) if data is not None else None
+        timeout = self._timeout(total=self.limits.answer, read=self.limits.idle)
+        async with self.open(method, url, headers, data=sent, timeout=timeout) as response:
+            body = await read_bounded(response, limit)
             return Answer(response.status, response.headers, body, str(response.url))
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: Body, *, limit: int) -> Answer:
-        """Send a request whose body is streamed; redirects are not followed.
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, size: int, *, limit: int
+    ) -> Answer:
+        """Send a request whose body, of `size` bytes, is streamed; redirects are not followed.
 
         A peer that takes no byte for `idle` seconds counts as gone. What the
-        body itself raises is raised as it is.
+        body itself raises is raised as it is; RegistryError where it has another size.
         """
-        loop = asyncio.get_running_loop()
-        broken: list[BaseException] = []
-
+        streamed = _Streamed(body, size, self.limits.idle)
+        timeout = self._timeout(total=None, read=self.limits.answer)
         try:
-            async with asyncio.timeout(self.limits.connect + self.limits.idle) as deadline:
-
-                async def watched() -> AsyncIterator[bytes]:
-                    try:
-                        async for part in body():
-                            yield part
-                            deadline.reschedule(loop.time() + self.limits.idle)
-                    except Exception as error:  # kept, since aiohttp reports it as a lost connection
-                        broken.append(error)
-                        raise
-                    deadline.reschedule(loop.time() + self.limits.answer)
-
-                timeout = aiohttp.ClientTimeout(
-                    total=None, sock_connect=self.limits.connect, sock_read=self.limits.answer
-                )
-                async with self.open(method, url, headers, data=watched(), timeout=timeout) as response:
-                    answer = await _read(response, limit)
-                    return Answer(response.status, response.headers, answer, str(response.url))
-        except TimeoutError as error:
-            raise _unreachable(error, url) from error
+            async with self.open(method, url, headers, data=streamed, timeout=timeout) as response:
+                answer = await read_bounded(response, limit)
+                return Answer(response.status, response.headers, answer, str(response.url))
         except RegistryUnreachable as error:
-            if broken:
-                raise broken[0] from error
+            if streamed.failure:
+                raise streamed.failure from error
             raise
+        finally:
+            await streamed.settled()
+
+    def _timeout(self, *, total: float | None, read: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=total, sock_connect=self.limits.connect, sock_read=read)
 
     @asynccontextmanager
     async def open(
@@ -152,7 +191,7 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         *,
-        data: bytes | dict[str, str] | AsyncIterator[bytes] | None = None,
+        data: io.BytesIO | dict[str, str] | aiohttp.Payload | None = None,
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and hand out the response as soon as its header is there.
@@ -205,26 +244,11 @@ class Transport:
 
     def _proxy(self, url: str) -> str | None:
         parts = urlsplit(url)
-        if not parts.hostname or proxy_bypass(parts.hostname):
+        # This machine is no business of a proxy's, as for Docker; urllib would need it in $NO_PROXY.
+        if not parts.hostname or is_loopback(host_of(url)) or proxy_bypass(parts.hostname):
             return None
-        return self._proxies.get(parts.scheme) or self._proxies.get("all")
-
-
-def join(base: str, location: str) -> str:
-    """Return the URL that `location`, perhaps relative, names from `base`.
-
-    Raises RegistryError where it leads from https to http, or to no URL at all.
-    """
-    try:
-        url = str(URL(base, encoded=True).join(URL(location, encoded=True)))
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise RegistryError(f"{host_of(base)} sends to an address that can't be read") from error
-    if not location or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RegistryError(f"{host_of(base)} sends to an address that can't be read")
-    if base.startswith("https:") and parts.scheme != "https":
-        raise RegistryError(f"{host_of(base)} sends from https to http ({host_of(url)}), which is not followed")
-    return url
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -241,7 +265,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else None
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return the rest of an answer. Raises RegistryError where it is more than `limit` bytes."""
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():

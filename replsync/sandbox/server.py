@@ -66,7 +66,7 @@ Observe = Callable[[Answered], None]
 async def serve(options: SandboxOptions, observe: Observe | None = None) -> AsyncIterator[Sandbox]:
     """Run a sandbox until the block ends; `observe` gets a record just before each answer is sent.
 
-    Raises UsageError for a host that is not loopback, and ReplsyncError where
+    Raises UsageError for a host that is not loopback or no port, and ReplsyncError where
     the port or the data folder can't be used.
     """
     with _listen(options.host, options.port) as listener, open_store(options.data) as store:

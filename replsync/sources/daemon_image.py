@@ -7,20 +7,19 @@ daemon's image before that is its image ID, the digest of its config.
 
 import asyncio
 import tempfile
-import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replsync.errors import UnsupportedImage
+from replsync.errors import DockerError, UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.image_manifest import Descriptor, ImageManifest
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Resolved
-from replsync.sources.docker_daemon import exported, in_daemon, uses_containerd_store
+from replsync.sources.docker_daemon import Stop, exported, in_daemon, uses_containerd_store
 from replsync.sources.image_source import Content
 from replsync.sources.saved_archive import SavedImage, read_saved
 
@@ -61,6 +60,7 @@ class DaemonImage:
 
     def __init__(self, name: DaemonSource) -> None:
         self._name = name
+        self._looking = asyncio.Lock()
         self._found: _Found | None = None
 
     async def identify(self) -> Resolved:
@@ -79,41 +79,63 @@ class DaemonImage:
     async def open(self) -> AsyncIterator[OpenDaemonImage]:
         """Export the image, compressed, into a temporary folder of its own."""
         found = await self._look_up()
-        with _temporary_folder() as folder:
-            yield OpenDaemonImage(await self._export(found.identifier, Path(folder)))
+        with self._temporary_folder() as folder:
+            yield OpenDaemonImage(await self._export(found.identifier, folder))
 
     async def _look_up(self) -> _Found:
-        if self._found is None:
-            image = self._name.image
-
-            def inspect(client: "DockerClient") -> tuple[str, int, bool]:
-                inspected = client.image.inspect(image)
-                return str(inspected.id), int(inspected.size or 0), uses_containerd_store(client)
-
-            identifier, size, is_containerd = await in_daemon(f"look up {self._name}", inspect)
-            config = await self._config_in_export(identifier) if is_containerd else _config(self._name, identifier)
-            self._found = _Found(config, size, identifier)
+        async with self._looking:
+            if self._found is None:
+                self._found = await self._ask()
         return self._found
+
+    async def _ask(self) -> _Found:
+        def inspect(client: "DockerClient") -> tuple[str, int, bool]:
+            inspected = client.image.inspect(self._name.image)
+            return str(inspected.id), int(inspected.size or 0), uses_containerd_store(client)
+
+        identifier, size, is_containerd = await in_daemon(f"look up {self._name}", inspect)
+        config = await self._config_in_export(identifier) if is_containerd else _config(self._name, identifier)
+        return _Found(config, size, identifier)
 
     async def _config_in_export(self, identifier: str) -> Digest:
         """With the containerd image store the ID says nothing of the config: only an export does."""
-        with _temporary_folder() as folder:
-            root = (await self._export(identifier, Path(folder))).tree.root
+        with self._temporary_folder() as folder:
+            root = (await self._export(identifier, folder)).tree.root
         if not isinstance(root, ImageManifest):
             raise AssertionError("a daemon exports images one at a time")
         return root.config.digest
 
     async def _export(self, identifier: str, folder: Path) -> SavedImage:
-        stop = threading.Event()
+        stop = Stop()
 
         def export(client: "DockerClient") -> SavedImage:
-            with exported(client, identifier) as stream:
+            with exported(client, identifier, stop) as stream:
                 return read_saved(stream, folder, stop.is_set)
 
         try:
             return await in_daemon(f"export {self._name}", export)
+        except UnsupportedImage as error:
+            raise UnsupportedImage(f"export {self._name}: {error.message}", hint=error.hint) from error
+        except OSError as error:
+            raise self._no_room(error) from error
         finally:
             stop.set()  # a cancelled task leaves its thread behind: this ends it
+
+    @contextmanager
+    def _temporary_folder(self) -> Iterator[Path]:
+        try:
+            # A thread that is being stopped may still write while the folder goes.
+            folder = tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise self._no_room(error) from error
+        with folder as name:
+            yield Path(name)
+
+    def _no_room(self, error: OSError) -> DockerError:
+        return DockerError(
+            f"export {self._name} into a temporary folder: {error.strerror or error}",
+            hint="the image takes its compressed size there; TMPDIR chooses another place",
+        )
 
 
 def _config(name: DaemonSource, identifier: str) -> Digest:
@@ -121,8 +143,3 @@ def _config(name: DaemonSource, identifier: str) -> Digest:
         return parse_digest(identifier)
     except ValueError as error:
         raise UnsupportedImage(f"look up {name}: {identifier[:80]!r} is no image ID") from error
-
-
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    # A thread that is being stopped may still write while the folder goes.
-    return tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)

@@ -7,17 +7,47 @@ imported where it is used, and called in threads.
 import asyncio
 import shutil
 import subprocess
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from replsync.errors import DockerError
+from replsync.errors import DockerError, UnsupportedImage
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 T = TypeVar("T")
 _SHOWN = 400
+_PART = 256 * 1024
+
+
+class Stop:
+    """Ends the command that one thread waits for, from another: a task that is cancelled leaves its thread behind."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether it was told to end."""
+        return self._is_set
+
+    def set(self) -> None:
+        """End the command, now or when it starts."""
+        with self._lock:
+            self._is_set = True
+            if self._process:
+                self._process.kill()
+
+    def watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Name the command."""
+        with self._lock:
+            self._process = process
+            if self._is_set:
+                process.kill()
 
 
 async def in_daemon(operation: str, work: Callable[["DockerClient"], T]) -> T:
@@ -55,7 +85,7 @@ def uses_containerd_store(client: "DockerClient") -> bool:
 
 
 @contextmanager
-def exported(client: "DockerClient", image: str) -> Iterator[IO[bytes]]:
+def exported(client: "DockerClient", image: str, stop: Stop) -> Iterator[IO[bytes]]:
     """Run `docker save` for one image and hand out its output.
 
     Not through `client.image.save`, which hands a binary stream out by lines:
@@ -63,15 +93,28 @@ def exported(client: "DockerClient", image: str) -> Iterator[IO[bytes]]:
     DockerError where the command fails.
     """
     command = [*map(str, client.client_config.docker_cmd), "image", "save", image]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        if process.stdout is None or process.stderr is None:
-            raise AssertionError("both were asked for")
+    # Its words go to a file, since nobody reads them while the image is read.
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
+        stop.watch(process)
+        if process.stdout is None:
+            raise AssertionError("it was asked for")
         try:
             yield process.stdout
+        except UnsupportedImage:
+            if not process.stdout.read(1):  # it broke off: then what it said tells more
+                _check(process, said, image)
+            process.kill()
+            raise
         except BaseException:
             process.kill()
             raise
-        process.stdout.read()  # what a reader left behind, so that the command can end
-        said = process.stderr.read().decode(errors="replace")
-        if process.wait() != 0:
-            raise DockerError(f"export {image} from the Docker daemon: {' '.join(said.split())[-_SHOWN:]}")
+        while process.stdout.read(_PART):  # what a reader left behind, so that the command can end
+            pass
+        _check(process, said, image)
+
+
+def _check(process: subprocess.Popen[bytes], said: IO[bytes], image: str) -> None:
+    if process.wait() != 0:
+        said.seek(0)
+        words = " ".join(said.read().decode(errors="replace").split())
+        raise DockerError(f"export {image} from the Docker daemon: {words[-_SHOWN:]}")

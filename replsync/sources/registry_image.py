@@ -1,10 +1,12 @@
 """Images in a registry."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replsync.errors import NotFound
+from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Repository
@@ -28,26 +30,38 @@ class OpenRegistryImage:
 
 
 class RegistryImage:
-    """An image in a registry, by tag or digest."""
+    """An image in a registry, by tag or digest. Once looked up it stays the same image, wherever its tag moves."""
 
     def __init__(self, client: RegistryClient, name: RegistrySource) -> None:
         self._client = client
         self._name = name
+        self._looking = asyncio.Lock()
+        self._digest: Digest | None = None
+        self._reading = asyncio.Lock()
         self._tree: ImageTree | None = None
 
     async def identify(self) -> Resolved:
         """Ask for the digest. Raises NotFound where the registry has no such tag."""
-        reference = self._name.reference
-        found = await self._client.head(reference)
-        if found is None:
-            raise NotFound(f"look up {reference}: the registry has no such image")
-        return Resolved(self._name, found.digest)
+        return Resolved(self._name, await self._look_up())
 
     async def tree(self) -> ImageTree:
         """Read the image manifests, once. Raises UnsupportedImage for what is never copied."""
-        if self._tree is None:
-            self._tree = await self._client.tree(self._name.reference)
+        async with self._reading:
+            if self._tree is None:
+                reference = self._name.reference
+                exactly = replace(reference, digest=reference.digest or await self._look_up())
+                self._tree = await self._client.tree(exactly)
         return self._tree
+
+    async def _look_up(self) -> Digest:
+        async with self._looking:
+            if self._digest is None:
+                reference = self._name.reference
+                found = await self._client.head(reference)
+                if found is None:
+                    raise NotFound(f"look up {reference}: the registry has no such image")
+                self._digest = found.digest
+        return self._digest
 
     async def content(self) -> Content:
         """List the blobs. Raises UnsupportedImage for what is never copied."""

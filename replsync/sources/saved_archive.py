@@ -47,7 +47,7 @@ class SavedImage:
 @dataclass(frozen=True)
 class _Layer:
     blob: Descriptor
-    diff_id: Digest | None  # None for a layer that came compressed
+    diff_id: Digest
 
 
 def read_saved(stream: IO[bytes], folder: Path, stopped: Callable[[], bool]) -> SavedImage:
@@ -60,7 +60,7 @@ def read_saved(stream: IO[bytes], folder: Path, stopped: Callable[[], bool]) -> 
     documents: dict[str, bytes] = {}
     links: dict[str, str] = {}
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=_PART) as archive:
             for member in archive:
                 name = posixpath.normpath(member.name)
                 if member.issym() or member.islnk():
@@ -68,20 +68,18 @@ def read_saved(stream: IO[bytes], folder: Path, stopped: Callable[[], bool]) -> 
                     links[name] = posixpath.normpath(posixpath.join(base, member.linkname))
                 elif member.isreg() and (content := archive.extractfile(member)):
                     start = content.read(_MAX_JSON)
-                    if name.endswith("layer.tar") or name.startswith("blobs/"):
+                    if name.endswith(".tar") or name.startswith("blobs/"):
                         layers[name] = _store_layer(_parts(start, content, stopped), folder, start)
-                    if len(start) < _MAX_JSON:
+                    if start[:1] in (b"{", b"[") and len(start) < _MAX_JSON:  # not layers: memory is for little
                         documents[name] = start
         entries = json.loads(documents["manifest.json"])
         entry = entries[0]
         config = documents[posixpath.normpath(entry["Config"])]
         chosen = [layers[_follow(posixpath.normpath(name), links)] for name in entry["Layers"]]
         diff_ids = json.loads(config)["rootfs"]["diff_ids"]
-    except (tarfile.TarError, KeyError, IndexError, TypeError, ValueError, EOFError) as error:
+    except (tarfile.TarError, zlib.error, LookupError, TypeError, ValueError, EOFError, RecursionError) as error:
         raise UnsupportedImage(f"the exported archive is not what `docker save` writes: {error!r}") from error
-    if len(diff_ids) != len(chosen) or any(
-        layer.diff_id not in (None, diff_id) for layer, diff_id in zip(chosen, diff_ids, strict=True)
-    ):
+    if diff_ids != [layer.diff_id for layer in chosen]:
         raise UnsupportedImage("the exported archive holds other layers than its config names")
     return _assemble(config, [layer.blob for layer in chosen], folder)
 
@@ -110,7 +108,8 @@ def _store_layer(parts: Iterator[bytes], folder: Path, start: bytes) -> _Layer:
     compressed = start.startswith(_GZIP)
     # A fixed level and no time stamp: the same layer gives the same bytes each time.
     packer = None if compressed else zlib.compressobj(6, zlib.DEFLATED, 31)
-    plain, packed = hashlib.sha256(), hashlib.sha256()
+    plain = _Unpacked() if compressed else hashlib.sha256()
+    packed = hashlib.sha256()
     size = 0
     temporary = folder / "layer.part"
     with temporary.open("wb") as file:
@@ -122,13 +121,36 @@ def _store_layer(parts: Iterator[bytes], folder: Path, start: bytes) -> _Layer:
         rest = packer.flush() if packer else b""
         packed.update(rest)
         size += file.write(rest)
-    diff_id = None if compressed else Digest(f"sha256:{plain.hexdigest()}")
+    diff_id = Digest(f"sha256:{plain.hexdigest()}")
     digest = Digest(f"sha256:{packed.hexdigest()}")
-    if diff_id == EMPTY_TAR_DIGEST:  # Docker's own empty layer, which registries know by this digest
+    if diff_id == EMPTY_TAR_DIGEST and packer:  # Docker's own empty layer, which registries know by this digest
         temporary.write_bytes(EMPTY_LAYER)
         digest, size = EMPTY_LAYER_DIGEST, len(EMPTY_LAYER)
-    temporary.rename(_path(folder, digest))
+    temporary.replace(_path(folder, digest))
     return _Layer(Descriptor(DOCKER_LAYER, digest, size), diff_id)
+
+
+class _Unpacked:
+    """sha256 of what is inside of gzip, which may have several members (RFC 1952, 2.2)."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self._member = zlib.decompressobj(31)
+
+    def update(self, data: bytes, /) -> None:
+        """Go on with `data`. Raises zlib.error where it is not gzip."""
+        while data:
+            if self._member.eof:
+                self._member = zlib.decompressobj(31)
+            self._hasher.update(self._member.decompress(data, _PART))
+            data = self._member.unconsumed_tail or self._member.unused_data
+
+    def hexdigest(self) -> str:
+        """The digest. Raises EOFError where the last member is cut off."""
+        self._hasher.update(self._member.flush())
+        if not self._member.eof:
+            raise EOFError("a layer's gzip is cut off")
+        return self._hasher.hexdigest()
 
 
 def _parts(start: bytes, content: IO[bytes], stopped: Callable[[], bool]) -> Iterator[bytes]:

@@ -121,16 +121,21 @@ async def _wanted(
         if isinstance(found, Descriptor) and found.digest == tag.digest:
             return Resolved(source or own, tag.digest)  # in place: no source is needed, so none is asked
         if source is None:
-            held = await _head(client, own.reference)
-            if isinstance(held, Descriptor):
-                return Resolved(own, tag.digest)
-            return Unavailable(f"{own.reference} can't be read any more, and no source is named; add a source")
+            return await _adopted(own, offer)
     if source is None:
         return AnyImage()
     try:
         return await offer.identify(source)
     except ReplsyncError as error:
         return Unavailable(_said(error))
+
+
+async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
+    """What the registry had, by digest: readable as long as it wasn't cleaned away."""
+    try:
+        return await offer.identify(name)
+    except ReplsyncError as error:
+        return Unavailable(f"adopted without a source, and {error.message}; add a source")
 
 
 async def _pushable(wanted: Wanted, offer: Offer) -> Wanted:

@@ -75,6 +75,9 @@ def proxy(upstream: str | None, script: Script) -> Iterator[Proxy]:
                 return
             self.close_connection = True
 
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             asked = Asked(self.command, self.path)
@@ -94,16 +97,17 @@ def proxy(upstream: str | None, script: Script) -> Iterator[Proxy]:
             assert running.upstream, f"nothing answers {self.command} {self.path}"
             connection = http.client.HTTPConnection(running.upstream, timeout=_PATIENCE)
             try:
-                headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-                connection.request(self.command, self.path, body or None, headers)
+                connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():  # a name may come more than once
+                    if name.lower() not in _HOP_BY_HOP:
+                        connection.putheader(name, value)
+                connection.endheaders(body)
                 response = connection.getresponse()
                 return response.status, response.getheaders(), response.read()
             finally:
                 connection.close()
 
-        def send(
-            self, status: int, headers: list[tuple[str, str]], content: bytes, hold: Hold | None = None
-        ) -> None:
+        def send(self, status: int, headers: list[tuple[str, str]], content: bytes, hold: Hold | None = None) -> None:
             self.send_response_only(status)
             names = {name.lower() for name, _ in headers}
             for name, value in headers:
@@ -112,6 +116,8 @@ def proxy(upstream: str | None, script: Script) -> Iterator[Proxy]:
             if "content-length" not in names:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            if self.command == "HEAD":
+                return
             middle = len(content) // 2 if hold else len(content)
             self.wfile.write(content[:middle])
             if hold:

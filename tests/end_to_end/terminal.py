@@ -66,7 +66,12 @@ def terminal(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Itera
     try:
         size = {"COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
         process = subprocess.Popen(
-            [sys.executable, "-c", _LOGIN, *command], cwd=cwd, env={**size, **env}, stdin=theirs, stdout=theirs, stderr=theirs
+            [sys.executable, "-c", _LOGIN, *command],
+            cwd=cwd,
+            env={**size, **env},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
         )
         os.close(theirs)
         try:

@@ -79,6 +79,6 @@ def assert_refused(done: Done, code: int, *said: str) -> None:
     """It ended with `code`, said each of `said` on stderr with a next move, and showed no traceback."""
     assert done.returncode == code, done.stdout + done.stderr
     for text in said:
-        assert text in done.stderr
-    assert "  next: " in done.stderr
-    assert "Traceback" not in done.stderr
+        assert text in done.stderr, done.stderr
+    assert "  next: " in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr

@@ -1,6 +1,8 @@
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,34 @@ async def assert_stored(client: Client, content: bytes = CONTENT) -> None:
 async def in_pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
     for start in range(0, len(content), size):
         yield content[start : start + size]
+
+
+@asynccontextmanager
+async def connected(client: Client, method: str, location: str) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    """A connection of its own, on which CONTENT is announced and the server waits for it."""
+    reader, writer = await asyncio.open_connection(*client.host.split(":"))
+    head = f"{method} {location} HTTP/1.1\r\nHost: {client.host}\r\nAuthorization: Bearer {client.token}\r\n"
+    writer.write(f"{head}Expect: 100-continue\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode())
+    try:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def half_sent(client: Client, method: str, location: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """A request with CONTENT that is under way; call what it yields to send the rest and get the status."""
+    async with connected(client, method, location) as (reader, writer):
+        writer.write(CONTENT[:40])
+        await writer.drain()
+
+        async def rest() -> int:
+            writer.write(CONTENT[40:])
+            return int((await reader.readline()).split()[1])
+
+        yield rest
 
 
 async def test_a_new_upload_has_a_relative_location_with_a_query(client: Client) -> None:
@@ -216,6 +246,21 @@ async def test_uploads_of_one_blob_at_a_time_are_harmless(client: Client) -> Non
     await assert_stored(client)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "statuses"),
+    [("PATCH", "DELETE", (202, 204)), ("PUT", "PATCH", (201, 404)), ("PUT", "DELETE", (201, 404))],
+)
+async def test_a_request_waits_for_the_one_before_it_on_the_same_upload(
+    client: Client, first: str, second: str, statuses: tuple[int, int]
+) -> None:
+    location = await client.start_upload(NAME) + f"&digest={DIGEST}"
+    async with (
+        half_sent(client, first, location) as finish_first,
+        half_sent(client, second, location) as finish_second,
+    ):
+        assert (await finish_first(), await finish_second()) == statuses
+
+
 async def test_chunks_sent_at_a_time_do_not_mix(client: Client) -> None:
     location = await client.start_upload(NAME)
     answers = await asyncio.gather(*(patch(client, location, CONTENT, "0-99") for _ in range(4)))
@@ -261,12 +306,8 @@ async def test_what_came_in_before_a_connection_broke_off_is_kept() -> None:
 
     async with serve(SandboxOptions(), observe) as sandbox, open_client(sandbox.host, f"repository:{NAME}:*") as client:
         location = await client.start_upload(NAME)
-        _, writer = await asyncio.open_connection(*sandbox.host.split(":"))
-        head = f"PATCH {location} HTTP/1.1\r\nHost: {sandbox.host}\r\nAuthorization: Bearer {client.token}\r\n"
-        writer.write(f"{head}Content-Length: 100\r\n\r\n".encode() + CONTENT[:40])
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        async with connected(client, "PATCH", location) as (_, writer):
+            writer.write(CONTENT[:40])
         await broken.wait()
         assert await status(client, location) == (204, "0-39")
         assert (await finish(client, location, CONTENT[40:])).status == 201

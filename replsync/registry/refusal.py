@@ -1,0 +1,84 @@
+"""What a registry's refusals mean, as errors."""
+
+import json
+from collections.abc import Iterable
+
+from replsync.errors import NotFound, PermissionDenied, RegistryError, ReplsyncError, SignInError
+from replsync.registry.credentials import Credential
+
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of an error's body that are read."""
+
+_ABSENT_CODES = {"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"}
+_MAX_MESSAGE = 300
+
+
+def named(operation: str, error: RegistryError) -> RegistryError:
+    """Put `operation` in front of an error from below, its class kept; an error that has it stays as it is."""
+    if error.message.startswith(operation):
+        return error
+    return type(error)(f"{operation}: {error.message}", hint=error.hint, status=error.status, codes=error.codes)
+
+
+def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, host: str) -> ReplsyncError:
+    """Return the error that an answer of the registry's means, save for 401."""
+    hint: str | None
+    message = f"{operation}: the registry answered {status}{detail}"
+    match status:
+        case 403:
+            return PermissionDenied(
+                message,
+                hint="the account may read here but not write, or not even read; "
+                "on Replicated, the team's right to push may have been withdrawn",
+                host=host,
+            )
+        case 404 if _ABSENT_CODES & set(codes):
+            return NotFound(message, status=status, codes=codes)
+        case 404:
+            hint = f"is {host} a registry, or a proxy in front of one?"
+        case 429:
+            hint = "the registry asks for fewer requests: try later, or with a lower --parallelism"
+        case 524 | 504:
+            hint = "a proxy gave up waiting for one long request: make the image's layers smaller"
+        case 413:
+            hint = "make the image's layers smaller"
+        case 400 if "MANIFEST_INVALID" in codes or "UNSUPPORTED" in codes:
+            hint = "if BuildKit built the image, build it with --provenance=false --sbom=false"
+        case _ if status >= 500:
+            hint = "the registry has a fault: try again later"
+        case _:
+            hint = None
+    return RegistryError(message, hint=hint, status=status, codes=codes)
+
+
+def read_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, ...], str]:
+    """Return the codes in a registry's error body, and its text in one printable line.
+
+    What a registry says is foreign text: control characters are made
+    harmless, `secrets` that it repeats are blotted out, and it is cut.
+    """
+    try:
+        errors = [one for one in json.loads(body)["errors"] if isinstance(one, dict)]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return (), ""
+    codes = tuple(str(one.get("code", "")) for one in errors)
+    said = "; ".join(f"{one.get('code', '')}: {one.get('message', '')}" for one in errors)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        said = said.replace(secret, "***")
+    printable = "".join(character if character.isprintable() else " " for character in said)
+    return codes, printable[:_MAX_MESSAGE]
+
+
+def not_signed_in(operation: str, host: str, answered: str, credential: Credential | None) -> SignInError:
+    """Return the error for a sign-in to `host` that failed; `answered` says how, where a credential was sent."""
+    if credential is None:
+        return SignInError(
+            f"{operation}: {host} wants a sign-in, and no credential is configured for it",
+            hint=f"sign in: docker login {host}",
+            host=host,
+        )
+    return SignInError(
+        f"{operation}: {answered}; the credential is from {credential.origin}",
+        hint=f"sign in again: docker login {host}",
+        host=host,
+    )

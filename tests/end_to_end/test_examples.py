@@ -1,0 +1,103 @@
+"""Every manifest in examples/ is valid, and can be planned where its sources exist."""
+
+import json
+import re
+from pathlib import Path
+from typing import assert_never
+
+import pytest
+
+from replsync.manifest.model import Image, Manifest
+from replsync.manifest.read import read_manifest
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from tests.end_to_end.workplace import Workplace
+from tests.servers.docker import DockerDaemon
+from tests.servers.images import BuiltImage, build_image, load_into
+from tests.servers.push import push
+from tests.servers.registry import RegistryServer, StartRegistry
+
+FOLDER = Path(__file__).parents[2] / "examples"
+APP = "myapp"  # of an example that leaves it to $REPLICATED_APP
+EXAMPLES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml"))
+
+
+def image_of(name: str) -> BuiltImage:
+    """An image that nothing else is."""
+    return build_image({"name": name.encode()})
+
+
+class Stage:
+    """Sets up what a manifest speaks of, and notes in `replaced` what has to be said differently in a copy of it."""
+
+    def __init__(self, target: str, source: str, daemon: DockerDaemon) -> None:
+        self.target = target
+        self.source = source
+        self.daemon = daemon
+        self.replaced: dict[str, str] = {}
+
+    def set_up(self, manifest: Manifest) -> None:
+        for image in manifest.images:
+            repository = f"{manifest.app or APP}/{image.name}"
+            for tag in image.tags:
+                self._set_up_source(image, tag.tag, repository, image.source_of(tag), tag.digest)
+            for retired in image.retired:
+                push(self.target, repository, retired.tag, image_of(f"{repository}:{retired.tag}"))
+
+    def _set_up_source(
+        self, image: Image, tag: str, repository: str, name: SourceName | None, digest: str | None
+    ) -> None:
+        match name:
+            case RegistrySource(reference):
+                built = image_of(reference.digest or str(reference))
+                if reference.digest:
+                    self.replaced[reference.digest] = built.digest
+                self.replaced[f"{reference.repository.host}/"] = f"{self.source}/"
+                push(self.source, reference.repository.path, reference.tag or tag, built)
+            case DaemonSource(Reference()):
+                load_into(self.daemon, image_of(name.image), name.image)
+            case DaemonSource():
+                built = image_of(name.image)
+                load_into(self.daemon, built, f"by-image-id:{tag}")
+                self.replaced[name.image] = built.config_digest
+            case None:
+                built = image_of(digest or f"{repository}:{tag}")
+                if digest:
+                    self.replaced[digest] = built.digest
+                push(self.target, repository, tag, built)
+            case _:
+                assert_never(name)
+
+    def rewritten(self, text: str) -> str:
+        for old, new in self.replaced.items():
+            assert old in text, (
+                f"{old} is not in the example as it is written: this test can't put another in its place"
+            )
+            text = text.replace(old, new)
+        line = f"registry: {self.target}"
+        text, count = re.subn(r"(?m)^registry:.*$", line, text)
+        return text if count else f"{text}\n{line}\n"
+
+
+@pytest.fixture
+def stage(start_docker_registry: StartRegistry, source: RegistryServer, dockerd: DockerDaemon) -> Stage:
+    """An empty target, an empty source, and the daemon."""
+    return Stage(start_docker_registry().host, source.host, dockerd)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_valid_and_can_be_planned(workplace: Workplace, stage: Stage, example: str) -> None:
+    original = FOLDER / example
+    validated = workplace.run("validate", "-f", original)
+    assert validated.returncode == 0, validated.stderr
+    manifest = read_manifest(original.read_bytes(), example).manifest
+    stage.set_up(manifest)
+    workplace.manifest.write_text(stage.rewritten(original.read_text()))
+    planned = workplace.run("plan", "--format", "json", env={**stage.daemon.env(), "REPLICATED_APP": APP})
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    actions = json.loads(planned.stdout)["actions"]
+    assert len(actions) == sum(len(image.tags) + len(image.retired) for image in manifest.images)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3

@@ -1,0 +1,70 @@
+"""Strategies for manifests, and for the texts in them."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:".__add__)
+LOOKS_LIKE_SOMETHING_ELSE = [
+    "1.10",
+    "1",
+    "0x1f",
+    "1e3",
+    "yes",
+    "true",
+    "2024-01-01",
+    "null",
+    "007",
+    "NaN",
+    "1_0",
+    "0o7",
+]
+TAGS = st.one_of(
+    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True), st.sampled_from(LOOKS_LIKE_SOMETHING_ELSE)
+)
+NAMES = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,2}", fullmatch=True)
+SOURCES = st.sampled_from(["ghcr.io/acme/worker", "docker://quay.io/a/b", "worker", "docker-daemon:worker"])
+REASONS = st.text(min_size=1, max_size=500).filter(lambda text: text.isprintable() and bool(text.strip()))
+
+
+@st.composite
+def tags(draw: st.DrawFn, name: str, daemon: bool) -> Any:
+    """An entry of `tags`: plain, or a mapping with a source, a digest, or both where they go together."""
+    entry: dict[str, str] = {"tag": name}
+    source = draw(st.none() | SOURCES)
+    if source is not None:
+        entry["source"] = source
+    from_daemon = daemon if source is None else source.startswith("docker-daemon:")
+    if not from_daemon and draw(st.booleans()):
+        entry["digest"] = draw(DIGESTS)
+    return name if len(entry) == 1 and draw(st.booleans()) else entry
+
+
+@st.composite
+def images(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """An image without contradictions."""
+    image: dict[str, Any] = {"name": name}
+    listed = draw(st.lists(TAGS, min_size=1, max_size=6, unique=True))
+    cut = draw(st.integers(0, len(listed)))
+    if draw(st.booleans()):
+        image["source"] = draw(SOURCES)
+    if draw(st.booleans()):
+        image["mutable"] = draw(st.lists(st.sampled_from(["latest", "edge-*", "1.?", "[0-9]*", "*"])))
+    daemon = image.get("source", "").startswith("docker-daemon:")
+    image["tags"] = [draw(tags(tag, daemon)) for tag in listed[:cut]]
+    image["retired"] = [{"tag": tag, "reason": draw(REASONS)} for tag in listed[cut:]]
+    return image
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> dict[str, Any]:
+    """A whole manifest, as plain values."""
+    names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    manifest: dict[str, Any] = {"version": 1, "images": [draw(images(name)) for name in names]}
+    if draw(st.booleans()):
+        manifest["app"] = draw(NAMES.filter(lambda name: "/" not in name))
+    if draw(st.booleans()):
+        manifest["registry"] = draw(st.sampled_from(["registry.replicated.com", "localhost:5000", "[::1]:80"]))
+    if draw(st.booleans()):
+        manifest["policy"] = {"unlisted": draw(st.sampled_from(["report", "ignore", "tombstone"]))}
+    return manifest

@@ -1,0 +1,280 @@
+"""Everything that can be wrong with a manifest that is sound YAML."""
+
+import pytest
+
+from replsync.manifest.faults import Fault
+from tests.manifest.faults_of import assert_fault, faults_of
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+HEAD = "version: 1\nimages:\n  - name: worker\n"
+"""A manifest's beginning: what follows is line 4 and belongs to the image."""
+GOOD = HEAD + "    tags: [1.10]\n"
+"""A whole one: what follows is line 5."""
+
+TOP = [
+    pytest.param("images: [{name: a, tags: [x]}]\n", 1, 1, "the file has no `version`", "`version: 1`", id="version"),
+    pytest.param(GOOD.replace("1", "2", 1), 1, 10, "of version `2`, this replsync reads 1", "upgrade", id="newer"),
+    pytest.param("version: 3\nfoo: [\n]\n", 1, 10, "of version `3`", "upgrade", id="newer, with unknown keys"),
+    pytest.param(GOOD.replace("1", "0", 1), 1, 10, "`version` is `0`", "write `version: 1`", id="older"),
+    pytest.param(GOOD.replace("1", "one", 1), 1, 10, "is `one`, expected the number 1", "version: 1", id="a word"),
+    pytest.param(GOOD.replace("1", "1.5", 1), 1, 10, "is `1.5`, expected the number 1", "version: 1", id="a fraction"),
+    pytest.param(GOOD.replace("1", "9" * 4000, 1), 1, 10, "of version `999", "upgrade", id="endless number"),
+    pytest.param(GOOD.replace(" 1", "", 1), 1, 1, "`version` is empty", "expected the number 1", id="empty version"),
+    pytest.param(GOOD.replace("1", "[1]", 1), 1, 10, "is a list, expected the number 1", None, id="list of versions"),
+    pytest.param("version: 1\n", 1, 1, "the file has no `images`", "- name: worker", id="no images"),
+    pytest.param("version: 1\nimages: []\n", 2, 9, "`images` is an empty list", None, id="empty images"),
+    pytest.param("version: 1\nimages:\n", 2, 1, "`images` is empty", "a list of images", id="images of nothing"),
+    pytest.param("version: 1\nimages: {worker: {}}\n", 2, 9, "is a mapping, expected a list", "`- `", id="mapping"),
+    pytest.param("version: 1\nimages: worker\n", 2, 9, "is `worker`, expected a list of images", None, id="text"),
+    pytest.param(
+        "version: 1\nimages: [worker]\n", 2, 10, "expected a mapping with `name`", "- name: worker", id="names"
+    ),
+    pytest.param("version: 1\nimages: [[a]]\n", 2, 10, "`images[0]` is a list, expected a mapping", None, id="lists"),
+    pytest.param("version: 1\nimages:\n  -\n", 3, 4, "`images[0]` is empty", "a mapping with `name`", id="empty item"),
+    pytest.param("- worker\n", 1, 1, "the file is a list, expected a mapping", "version: 1", id="a list"),
+    pytest.param("worker\n", 1, 1, "the file is `worker`, expected a mapping", "version: 1", id="a word alone"),
+    pytest.param("null\n", 1, 1, "the file says nothing", "version: 1\n", id="null alone"),
+    pytest.param(
+        GOOD + "aap: x\n", 5, 1, "the file has the unknown key `aap`", "did you mean `app`?", id="unknown key"
+    ),
+    pytest.param(GOOD + "App: x\n", 5, 1, "the unknown key `App`", "did you mean `app`?", id="upper case in a key"),
+    pytest.param(GOOD + "releases: []\n", 5, 1, "unknown key `releases`", "`version`, `app`, `reg", id="not yet a key"),
+    pytest.param(
+        GOOD + "source: x\n", 5, 1, "unknown key `source`", "belongs to an image or a tag", id="misplaced key"
+    ),
+    pytest.param(GOOD + "? " + "k" * 100 + "\n", 5, 3, "unknown key `kkk", None, id="endless key"),
+    pytest.param(GOOD + ": x\n", 5, 1, "unknown key ``", "known here are", id="empty key"),
+    pytest.param(GOOD + "app: MyApp\n", 5, 6, "`app` is `MyApp`", "did you mean `myapp`?", id="app: upper case"),
+    pytest.param(GOOD + "app: a/b\n", 5, 6, "without `/`", "write `a` here", id="app: two parts"),
+    pytest.param(GOOD + "app:\n", 5, 1, "`app` is empty", "expected a text; or remove the key", id="app: nothing"),
+    pytest.param(GOOD + "app: ~\n", 5, 6, "`app` is empty", "remove the key", id="app: ~"),
+    pytest.param(GOOD + "app: [x]\n", 5, 6, "`app` is a list, expected a text", None, id="app: list"),
+    pytest.param(GOOD + "app: ä\n", 5, 6, "`app` is `ä`", None, id="app: no proposal"),
+    pytest.param(GOOD + "registry: https://r.test\n", 5, 11, "without a scheme", "`r.test`", id="registry: scheme"),
+    pytest.param(GOOD + "registry: r.test:5000/x\n", 5, 11, "or a path", "`r.test:5000`", id="registry: path"),
+    pytest.param(GOOD + "registry: https://u:pw@r.test\n", 5, 11, "://****@r.test`", "`r.test`", id="registry: secret"),
+    pytest.param(GOOD + "registry: a b\n", 5, 11, "HOST or HOST:PORT", None, id="registry: blank"),
+    pytest.param(GOOD + "registry: {}\n", 5, 11, "is a mapping, expected a text", None, id="registry: mapping"),
+    pytest.param(GOOD + "policy: report\n", 5, 9, "`policy` is `report`", "{unlisted: report}", id="policy: text"),
+    pytest.param(GOOD + "policy: []\n", 5, 9, "a list, expected a mapping with `unlisted`", None, id="policy: list"),
+    pytest.param(GOOD + "policy:\n", 5, 1, "`policy` is empty", "a mapping with `unlisted`", id="policy: nothing"),
+    pytest.param(GOOD + "policy: {unlisted: tombston}\n", 5, 20, "is `tombston`, expected", "`tombstone`?", id="near"),
+    pytest.param(GOOD + "policy: {unlisted: xyz}\n", 5, 20, "`report`, `ignore` or `tombstone`", None, id="far"),
+    pytest.param(GOOD + "policy: {unlisted: []}\n", 5, 20, "is a list, expected `report`", None, id="unlisted: list"),
+    pytest.param(
+        GOOD + "policy: {unlisted: }\n", 5, 10, "`policy.unlisted` is empty", "`report`", id="unlisted: nothing"
+    ),
+    pytest.param(
+        GOOD + "policy: {listed: x}\n", 5, 10, "`policy` has the unknown key", "`unlisted`?", id="policy: key"
+    ),
+]
+
+IMAGE = [
+    pytest.param(
+        "version: 1\nimages: [{tags: [x]}]\n", 2, 10, "`images[0]` has no `name`", "name: worker", id="no name"
+    ),
+    pytest.param(HEAD, 3, 5, "`worker` has no tags, no retired tags and no source", "remove the entry", id="bare name"),
+    pytest.param(HEAD + "    tags: []\n    mutable: [a]\n", 3, 5, "has no tags", "add some", id="empty tags"),
+    pytest.param(
+        HEAD.replace("worker", "Worker") + "    tags: [x]\n", 3, 11, "lower-case", "`worker`?", id="upper case"
+    ),
+    pytest.param(
+        HEAD.replace("worker", "my worker") + "    tags: [x]\n", 3, 11, "`my worker`", "`my-worker`?", id="name: blank"
+    ),
+    pytest.param(
+        HEAD.replace("worker", "worker:1.10") + "    tags: [x]\n",
+        3,
+        11,
+        "`worker:1.10`",
+        "`1.10` below",
+        id="name: tag",
+    ),
+    pytest.param(
+        HEAD.replace("worker", "[a]") + "    tags: [x]\n", 3, 11, "a list, expected a text", None, id="name: list"
+    ),
+    pytest.param(
+        HEAD.replace("worker", "''") + "    tags: [x]\n", 3, 11, "`images[0].name` is ``", None, id="name: ''"
+    ),
+    pytest.param(
+        GOOD + "  - name: api\n    souce: x\n", 6, 5, "unknown key `souce`", "did you mean `source`?", id="typo"
+    ),
+    pytest.param(GOOD + "    digest: x\n", 5, 5, "unknown key `digest`", "`digest` belongs to a tag", id="digest here"),
+    pytest.param(GOOD + "    registry: x\n", 5, 5, "unknown key `registry`", "the top of the file", id="registry here"),
+    pytest.param(
+        GOOD + "    platforms: []\n", 5, 5, "unknown key `platforms`", "`name`, `source`, `mut", id="platforms"
+    ),
+    pytest.param(GOOD + "    source: a/b:1.10\n", 5, 13, "names no tag", "write `docker.io/a/b`", id="source with tag"),
+    pytest.param(GOOD + f"    source: a/b@{A}\n", 5, 13, "and no digest", "write `docker.io/a/b`", id="with digest"),
+    pytest.param(
+        GOOD + "    source: docker-daemon:a:dev\n", 5, 13, "names no tag", "`docker-daemon:a`", id="daemon with tag"
+    ),
+    pytest.param(
+        GOOD + f"    source: docker-daemon:{A}\n", 5, 13, "names no tag", "give it to one tag", id="daemon by image ID"
+    ),
+    pytest.param(
+        GOOD + "    source: https://ghcr.io/a/b\n", 5, 13, "'https' is not a source", "mean `ghcr.io/a/b`?", id="https"
+    ),
+    pytest.param(
+        GOOD + "    source: ghcr.io/A/b\n", 5, 13, "upper case", "mean `ghcr.io/a/b`?", id="source: upper case"
+    ),
+    pytest.param(GOOD + "    source: oci:dir\n", 5, 13, "use docker:// or docker-daemon:", None, id="source: oci"),
+    pytest.param(GOOD + "    source: ''\n", 5, 13, "a source is the name of an image", None, id="source: ''"),
+    pytest.param(GOOD + "    source:\n", 5, 5, "`images[0].source` is empty", "remove the key", id="source: nothing"),
+    pytest.param(GOOD + "    source: null\n", 5, 13, "is empty", '"null"', id="source: null"),
+    pytest.param(GOOD + "    source: {build: .}\n", 5, 13, "is a mapping, expected a text", None, id="source: mapping"),
+    pytest.param(GOOD + "    mutable: latest\n", 5, 14, "expected a list of patterns", "[latest]`", id="mutable: text"),
+    pytest.param(GOOD + "    mutable: {}\n", 5, 14, "is a mapping, expected a list", None, id="mutable: mapping"),
+    pytest.param(GOOD + "    mutable: [a, [b]]\n", 5, 18, "is a list, expected a pattern", None, id="mutable: lists"),
+    pytest.param(GOOD + "    mutable: ['']\n", 5, 15, "a pattern is 1 to 255", None, id="pattern: ''"),
+    pytest.param(GOOD + "    mutable: [a/b]\n", 5, 15, "wildcards `*`, `?` and", None, id="pattern: slash"),
+    pytest.param(GOOD + "    mutable: [a b]\n", 5, 15, "a pattern is", "an entry of its own", id="pattern: blank"),
+]
+
+TAG = [
+    pytest.param("tags: [a b]", 12, "`images[0].tags[0]` is `a b`", "did you mean `a-b`?", id="blank"),
+    pytest.param('tags: ["1.10, 1.11"]', 12, "a tag is 1 to 128", "an entry of its own", id="comma"),
+    pytest.param("tags: [worker:1.10]", 12, "a tag is 1 to 128", "write `1.10`: the image's name", id="name and tag"),
+    pytest.param("tags: [.1]", 12, "starts with no `.` or `-`", "did you mean `1`?", id="dot"),
+    pytest.param('tags: ["***"]', 12, "a tag is 1 to 128", None, id="nothing like a tag"),
+    pytest.param(f"tags: [{'x' * 129}]", 12, "a tag is 1 to 128", None, id="too long"),
+    pytest.param("tags: ['']", 12, "`images[0].tags[0]` is ``", None, id="empty text"),
+    pytest.param("tags: [a, null]", 15, "`images[0].tags[1]` is empty", 'write "null"', id="null"),
+    pytest.param("tags: [a, ~]", 15, "`images[0].tags[1]` is empty", 'write "~"', id="tilde"),
+    pytest.param("tags: [{tag: }]", 13, "`images[0].tags[0].tag` is empty", "expected a text", id="tag of nothing"),
+    pytest.param("tags: [[a]]", 12, "is a list, expected a tag, or a mapping with `tag`", None, id="list"),
+    pytest.param("tags: [{tag: [a]}]", 18, "`images[0].tags[0].tag` is a list", None, id="tag of a list"),
+    pytest.param("tags: [{source: a/b}]", 12, "`images[0].tags[0]` has no `tag`", "tag: 1.10", id="no tag"),
+    pytest.param("tags: 1.10", 11, "is `1.10`, expected a list of tags", "write `tags: [1.10]`", id="tags: text"),
+    pytest.param("tags: {a: b}", 11, "is a mapping, expected a list of tags", "`- `", id="tags: mapping"),
+    pytest.param("tags:", 5, "`images[0].tags` is empty", "a list of tags; or remove", id="tags: nothing"),
+    pytest.param("tags: [{tag: a, sauce: b}]", 21, "unknown key `sauce`", "`source`?", id="unknown key"),
+    pytest.param("tags: [{tag: a, reason: b}]", 21, "unknown key `reason`", "to a retired tag", id="reason"),
+    pytest.param("tags: [{tag: a, source: b c}]", 29, "is not a repository name", None, id="source: blank"),
+    pytest.param("tags: [{tag: a, digest: x}]", 29, "a digest is `sha256:` and 64", None, id="digest: a word"),
+    pytest.param(f"tags: [{{tag: a, digest: {A[7:]}}}]", 29, "a digest is", f"mean `{A}`?", id="digest: bare"),
+    pytest.param(f"tags: [{{tag: a, digest: {A.upper()}}}]", 29, "lower-case hex", f"`{A}`?", id="digest: upper case"),
+    pytest.param(f"tags: [{{tag: a, digest: {A}a}}]", 29, "here are 65", None, id="digest: too long"),
+    pytest.param("tags: [{tag: a, digest: [x]}]", 29, "is a list, expected a text", None, id="digest: list"),
+    pytest.param("tags: [a, b, a]", 18, "`a` is listed twice, first in line 4, column 12", "remove one", id="twice"),
+    pytest.param("tags: [a, {tag: a}]", 21, "listed twice, first in line 4, column 12", "remove", id="twice, two ways"),
+    pytest.param(
+        f"tags: [{{tag: a, source: docker-daemon:w, digest: {A}}}]", 54, "the Docker daemon", "remove", id="daemon"
+    ),
+    pytest.param(
+        f"tags: [{{tag: a, source: w@{B}, digest: {A}}}]",
+        112,
+        "not the one that the source",
+        "one of",
+        id="two digests",
+    ),
+    pytest.param(
+        f"source: docker-daemon:w\n    tags: [{{tag: a, digest: {A}}}]",
+        (5, 29),
+        "takes from the image",
+        "",
+        id="inherits",
+    ),
+    pytest.param(
+        "retired: [a]", 15, "is `a`, expected a mapping with `tag`", '{tag: a, reason: "…"}', id="retired text"
+    ),
+    pytest.param("retired: [[a]]", 15, "is a list, expected a mapping with `tag`", None, id="retired list"),
+    pytest.param("retired: {a: b}", 14, "expected a list of retired tags", "`- `", id="retired mapping"),
+    pytest.param(
+        "retired: [{tag: a}]", 15, "`images[0].retired[0]` has no `reason`", "{tag: 1.9.3, reason:", id="no reason"
+    ),
+    pytest.param(
+        "retired: [{tag: a, reason: }]", 24, "`images[0].retired[0].reason` is empty", "text", id="empty reason"
+    ),
+    pytest.param('retired: [{tag: a, reason: " "}]', 32, "may not be blank", "say why", id="blank reason"),
+    pytest.param(
+        'retired: [{tag: a, reason: "b\\nc"}]', 32, "is `b\\nc`: a reason is one line", "line: b c", id="two lines"
+    ),
+    pytest.param('retired: [{tag: a, reason: "\\e[1m"}]', 32, "printable", None, id="control character"),
+    pytest.param(
+        f"retired: [{{tag: a, reason: {'x' * 501}}}]", 32, "500 characters, here are 501", None, id="too long"
+    ),
+    pytest.param(
+        "retired: [{tag: a b, reason: c}]", 21, "`images[0].retired[0].tag` is `a b`", "`a-b`?", id="retired: tag"
+    ),
+    pytest.param(
+        "retired: [{tag: a, reason: c, source: b}]", 35, "unknown key `source`", "an image or a tag", id="source"
+    ),
+    pytest.param(
+        "retired: [{tag: a, reason: b}, {tag: a, reason: c}]",
+        42,
+        "`a` is retired twice, first in line 4",
+        "",
+        id="again",
+    ),
+    pytest.param(
+        "retired: [{tag: a, reason: b}]\n    tags: [x, a]",
+        (4, 21),
+        "both listed and retired, first in line 5, column 15",
+        "remove it from `tags` or from `retired`",
+        id="listed and retired",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "words", "proposal"), TOP)
+def test_a_fault_at_the_top_is_explained(text: str, line: int, column: int, words: str, proposal: str | None) -> None:
+    assert_fault(text, line, column, words, proposal)
+
+
+@pytest.mark.parametrize(("text", "line", "column", "words", "proposal"), IMAGE)
+def test_a_fault_in_an_image_is_explained(text: str, line: int, column: int, words: str, proposal: str | None) -> None:
+    assert_fault(text, line, column, words, proposal)
+
+
+@pytest.mark.parametrize(("text", "at", "words", "proposal"), TAG)
+def test_a_fault_in_a_tag_is_explained(text: str, at: int | tuple[int, int], words: str, proposal: str | None) -> None:
+    line, column = at if isinstance(at, tuple) else (4, at)
+    assert_fault(f"{HEAD}    {text}\n", line, column, words, proposal)
+
+
+def test_an_image_that_is_listed_twice_is_named_with_both_places() -> None:
+    text = GOOD + "  - name: worker\n    tags: [2]\n"
+    assert_fault(text, 5, 11, "the image `worker` is listed twice, first in line 3, column 11", "merge the two")
+
+
+def test_contradictions_are_found_beside_faults_of_other_kinds() -> None:
+    text = HEAD + "    tags: [a, a, 'b c']\n  - name: worker\n    retired: [{tag: x}]\n    digest: y\n"
+    assert [(fault.line, fault.column, _key_words(fault)) for fault in faults_of(text)] == [
+        (4, 15, "the tag `a` is listed twice"),
+        (4, 18, "`images[0].tags[2]` is `b c`"),
+        (5, 11, "the image `worker` is listed twice"),
+        (6, 15, "`images[1].retired[0]` has no `reason`"),
+        (7, 5, "`images[1]` has the unknown key `digest`"),
+    ]
+
+
+def test_an_empty_images_list_is_not_claimed_where_its_entries_are_at_fault() -> None:
+    assert [_key_words(fault) for fault in faults_of("version: 1\nimages: [{name: A, tags: [x]}]\n")] == [
+        "`images[0].name` is `A`"
+    ]
+
+
+def test_a_fault_that_an_alias_repeats_stands_at_its_anchor() -> None:
+    text = "version: 1\nimages:\n  - {name: a, tags: &t [b c]}\n  - {name: d, tags: *t}\n"
+    assert [(fault.line, fault.column, _key_words(fault)) for fault in faults_of(text)] == [
+        (3, 25, "`images[0].tags[0]` is `b c`"),
+        (3, 25, "`images[1].tags[0]` is `b c`"),
+    ]
+
+
+def test_a_digest_is_not_measured_by_a_source_that_is_at_fault() -> None:
+    text = f"{HEAD}    tags: [{{tag: a, digest: '{A}', source: 'oci:dir'}}]\n"
+    assert_fault(text, 4, 112, "'oci' is not a source that is supported", None)
+
+
+def test_no_message_speaks_like_the_libraries() -> None:
+    cases = [case.values for case in (*TOP, *IMAGE)] + [(f"{HEAD}    {case.values[0]}\n",) for case in TAG]
+    for text, *_ in cases:
+        for fault in faults_of(str(text)):
+            for word in ("Input", "valid", "pydantic", "dictionary", "integer", "tuple", "Extra", "ctx", "None"):
+                assert word not in fault.message
+                assert word not in (fault.proposal or "")
+
+
+def _key_words(fault: Fault) -> str:
+    return fault.message.partition(":")[0].partition(", ")[0]
