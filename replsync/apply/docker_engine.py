@@ -73,23 +73,23 @@ class DockerEngine:
 
     async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:  # noqa: ARG002 - docker doesn't say
         """Pull the image if it is a registry's, tag it, push it."""
+        operation = f"push {name} to {target} by docker"
 
-        match name:
-            case RegistrySource():
-                image = str(name.reference)
-            case DaemonSource():
-                image = await self._sources.daemon(name).identifier()
-            case _:
-                assert_never(name)
-
-        def work(client: "DockerClient") -> None:
-            if isinstance(name, RegistrySource):
-                client.image.pull(image, quiet=True)
+        def tag_and_push(client: "DockerClient") -> None:
             client.image.tag(image, str(target))
             client.image.push(str(target), quiet=True)
 
         async with self._one_at_a_time:
-            await in_daemon(f"push {name} to {target} by docker", work)
+            match name:
+                case RegistrySource():
+                    image = str(name.reference)
+                    # A step of its own: a thread runs to its end, so that only between steps a run can be stopped.
+                    await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
+                case DaemonSource():
+                    image = await self._sources.daemon(name).identifier()
+                case _:
+                    assert_never(name)
+            await in_daemon(operation, tag_and_push)
 
     async def bury(self, config: bytes, target: Reference) -> None:
         """Load a tombstone into the daemon and push it from there."""

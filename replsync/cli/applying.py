@@ -7,6 +7,7 @@ from replsync.apply.executor import execute
 from replsync.cli.options import Connection, Ends
 from replsync.cli.planning import use_colour
 from replsync.cli.progress import watching
+from replsync.cli.running import run
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan, PartialFailure, ReplsyncError, SignInError, UsageError
 from replsync.plan.document import Plan
@@ -18,7 +19,7 @@ def plan_and_apply(connection: Connection, auto_approve: bool, verbose: bool, qu
     """Make a plan, show it, ask, carry it out, and say what became of it."""
     if not auto_approve and (sys.stdin is None or not sys.stdin.isatty()):
         raise UsageError("apply: nobody is there to approve the plan", hint="run plan first, then apply --auto-approve")
-    asyncio.run(_run(connection, auto_approve, verbose, quiet, no_color))
+    run(_run(connection, auto_approve, verbose, quiet, no_color))
 
 
 async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:

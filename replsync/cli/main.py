@@ -158,5 +158,5 @@ def _say(message: str, hint: str | None, code: int) -> int:
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM, as CI sends it to cancel a job, ends a run as Ctrl-C does."""
-    signal.raise_signal(signal.SIGINT)
+    """End at SIGTERM as at Ctrl-C, also where SIGINT is ignored. While a coroutine runs, `running.run` takes over."""
+    raise KeyboardInterrupt

@@ -1,11 +1,11 @@
 """`replsync plan`."""
 
-import asyncio
 import os
 import sys
 from typing import assert_never
 
 from replsync.cli.options import Connection, Ends, FormatName
+from replsync.cli.running import run
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
 from replsync.plan.document import Plan, plan_json
@@ -16,7 +16,7 @@ CHANGES = 2
 
 def show_plan(connection: Connection, form: FormatName, detailed: bool, verbose: bool, no_color: bool) -> None:
     """Make a plan and print it."""
-    plan = asyncio.run(_made(connection))
+    plan = run(_made(connection))
     match form:
         case FormatName.TEXT:
             print(plan_text(plan, colour=use_colour(no_color), unchanged=verbose), end="")

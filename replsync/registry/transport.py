@@ -7,6 +7,7 @@ bounded before it is believed.
 import asyncio
 import email.utils
 import io
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -67,6 +68,11 @@ class _Streamed(aiohttp.Payload):
         self._settled = asyncio.Event()
         self._settled.set()
         self.failure: Exception | None = None
+
+    @property
+    def consumed(self) -> bool:
+        """Keeps aiohttp from sending the body again by itself: first the peer is asked whether it arrived."""
+        return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
         """Not for a stream."""
@@ -294,7 +300,8 @@ def _unreachable(error: BaseException, url: str) -> RegistryError:
             why = "no answer in time"
             hint = "try again; --timeout gives it longer"
         case aiohttp.ClientConnectorError():
-            why = error.os_error.strerror or "can't connect"
+            number = error.os_error.errno
+            why = os.strerror(number) if number and number > 0 else "can't connect"
         case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientPayloadError():
             why = "the connection broke"
             hint = "try again"

@@ -5,14 +5,25 @@ only where those differ is more read.
 """
 
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
-from replsync.errors import RegistryError, ReplsyncError
+from replsync.errors import RegistryError, ReplsyncError, UnsupportedImage
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import RegistrySource, SourceName
-from replsync.oci.tag_state import Absent, AnyImage, Present, Resolved, TagState, Unavailable, Unreadable, Wanted
+from replsync.oci.tag_state import (
+    Absent,
+    AnyImage,
+    Present,
+    Resolved,
+    TagState,
+    Tombstone,
+    Unavailable,
+    Unreadable,
+    Wanted,
+)
 from replsync.plan.planner import Situation, Target
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
@@ -97,14 +108,25 @@ async def _listed(
     image: Image, tag: Tag, reference: Reference, client: RegistryClient, offer: Offer
 ) -> tuple[TagState, Wanted]:
     found = await _head(client, reference)
-    wanted = await _wanted(image, tag, reference, found, client, offer)
+    wanted = await _wanted(image, tag, reference, found, offer)
     if not isinstance(found, Descriptor):
         state: TagState = found
     elif isinstance(wanted, Resolved) and wanted.digest == found.digest:
         return Present(found.digest, found.media_type), wanted
     else:
-        state = await read_tag(client, reference)
+        state = await _restorable(await read_tag(client, reference), reference, client)
     return state, await _pushable(wanted, offer)
+
+
+async def _restorable(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
+    """What a tombstone replaced counts as readable if all below it is: a registry may clean up an index's images."""
+    if not isinstance(state, Tombstone) or state.replaced is None:
+        return state
+    try:
+        await client.tree(reference.repository.at(state.replaced.digest))
+    except (RegistryError, UnsupportedImage):
+        return replace(state, replaced=None)
+    return state
 
 
 async def _wanted(
@@ -112,7 +134,6 @@ async def _wanted(
     tag: Tag,
     reference: Reference,
     found: Descriptor | Absent | Unreadable,
-    client: RegistryClient,
     offer: Offer,
 ) -> Wanted:
     source = image.source_of(tag)

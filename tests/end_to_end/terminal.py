@@ -6,13 +6,16 @@ import pty
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Makes the terminal its own, so that Ctrl-C reaches it, and becomes the command.
-_LOGIN = "import os, sys; os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"
+# Makes the terminal its own, so that Ctrl-C reaches it, and becomes the command. SIGINT may be ignored at first: a
+# shell passes that on to its background jobs, and pytest may be one.
+_LOGIN = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
 _DEADLINE = 60  # seconds
 _CTRL_C = "\x03"
 

@@ -63,10 +63,9 @@ def test_unlisted_tags_are_treated_by_policy_and_a_chart_beside_them_never(
 def test_an_image_in_docker_format_is_seen_as_it_is_stored(
     workplace: Workplace, docker_registry: RegistryServer
 ) -> None:
-    push(
-        docker_registry.host, f"{workplace.app}/worker", "3", DOCKER_MEDIA
-    )  # would be turned into schema 1 if asked to
+    push(docker_registry.host, f"{workplace.app}/worker", "3", DOCKER_MEDIA)
     workplace.write(docker_registry.host, {"name": "worker", "tags": ["4"]})
+    # docker-registry makes schema 1 of it, with another digest, for clients that don't ask for its own type.
     assert workplace.actions()["worker:3"]["before"] == {
         "kind": "image",
         "digest": DOCKER_MEDIA.digest,

@@ -70,9 +70,7 @@ class Stage:
 
     def rewritten(self, text: str) -> str:
         for old, new in self.replaced.items():
-            assert old in text, (
-                f"{old} is not in the example as it is written: this test can't put another in its place"
-            )
+            assert old in text, f"the example doesn't spell {old} out, so that this test can't replace it"
             text = text.replace(old, new)
         line = f"registry: {self.target}"
         text, count = re.subn(r"(?m)^registry:.*$", line, text)

@@ -4,6 +4,7 @@ import contextlib
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,15 +23,22 @@ from tests.servers.skopeo import Skopeo
 _DEADLINE = 60  # seconds
 SMALL = build_image({"small": b"small"})
 # Bytes that don't compress: more than the buffers on the way can hold.
-LARGE = build_image({"large": random.Random(1).randbytes(16_000_000)})
+LARGE, ANOTHER = (build_image({"large": random.Random(seed).randbytes(16_000_000)}) for seed in (1, 2))
 GO_ON = "replsync: interrupted\n  next: no tag is half-made: run the same command again to go on\n"
 
 
+# Becomes the command, with the given reaction to SIGINT: it is inherited, and pytest's own may be either.
+_WITH_SIGINT = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.Handlers[sys.argv[1]]); "
+    "os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
 @contextlib.contextmanager
-def started(workplace: Workplace, *args: str) -> Iterator[subprocess.Popen[str]]:
+def started(workplace: Workplace, *args: str, sigint: str = "SIG_DFL") -> Iterator[subprocess.Popen[str]]:
     """replsync as a process that is still running."""
     process = subprocess.Popen(
-        replsync_command(*args),
+        [sys.executable, "-c", _WITH_SIGINT, sigint, *replsync_command(*args)],
         cwd=workplace.folder,
         env=clean_environment(workplace.folder, workplace.env),
         stdin=subprocess.DEVNULL,
@@ -78,15 +86,24 @@ def test_a_transfer_that_is_interrupted_leaves_no_tag_and_the_next_run_goes_on(
     assert workplace.is_in_sync()
 
 
+@pytest.mark.parametrize(
+    ("number", "sigint"),
+    [(signal.SIGINT, "SIG_DFL"), (signal.SIGTERM, "SIG_IGN")],
+    ids=["Ctrl-C", "SIGTERM to a background job"],
+)
 def test_a_plan_that_is_interrupted_says_so(
-    workplace: Workplace, docker_registry: RegistryServer, start_proxy: StartProxy
+    workplace: Workplace,
+    docker_registry: RegistryServer,
+    start_proxy: StartProxy,
+    number: signal.Signals,
+    sigint: str,
 ) -> None:
     hold = Hold()
     slow = start_proxy(docker_registry.host, lambda _: hold)
     workplace.write(slow.host, {"name": "worker", "tags": ["1"]})
-    with started(workplace, "plan") as process:
+    with started(workplace, "plan", sigint=sigint) as process:
         assert hold.reached.wait(_DEADLINE)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, said = process.communicate(timeout=_DEADLINE)
     hold.go_on.set()
     assert (process.returncode, out, said) == (130, "", GO_ON)
@@ -148,4 +165,29 @@ def test_ctrl_c_at_a_terminal_ends_a_pull_of_the_docker_engine(
     hold.go_on.set()
     assert GO_ON in shown.output
     assert "Traceback" not in shown.output
+    assert skopeo.tags(f"{docker_registry.host}/{workplace.app}/worker") == ["before"]
+
+
+def test_a_pull_of_the_docker_engine_that_is_told_to_stop_is_not_followed_by_a_push(
+    workplace: Workplace,
+    docker_registry: RegistryServer,
+    source: RegistryServer,
+    dockerd: DockerDaemon,
+    start_proxy: StartProxy,
+    skopeo: Skopeo,
+) -> None:
+    workplace.env.update(dockerd.env())
+    slow = start_proxy(source.host)
+    push(source.host, "acme/worker", "large", ANOTHER)
+    push(docker_registry.host, f"{workplace.app}/worker", "before", SMALL)
+    worker = {"name": "worker", "source": f"{slow.host}/acme/worker", "tags": ["large"]}
+    workplace.write(docker_registry.host, worker, unlisted="ignore")
+    hold, layer = Hold(), digest_of(ANOTHER.layers[0])
+    slow.script = lambda asked: hold if layer in asked.path else None
+    with started(workplace, "apply", "--auto-approve", "--engine", "docker") as process:
+        assert hold.reached.wait(_DEADLINE)
+        process.send_signal(signal.SIGTERM)  # to replsync alone: docker goes on pulling
+        hold.go_on.set()
+        _, said = process.communicate(timeout=_DEADLINE)
+    assert (process.returncode, said) == (130, GO_ON)
     assert skopeo.tags(f"{docker_registry.host}/{workplace.app}/worker") == ["before"]

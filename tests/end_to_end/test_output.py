@@ -12,6 +12,8 @@ import pytest
 from replsync import __version__
 from replsync.oci.digest import Digest, sha256, short
 from replsync.oci.tombstone import EMPTY_LAYER, Epitaph, tombstone_config, tombstone_manifest
+from tests.end_to_end.conftest import StartProxy
+from tests.end_to_end.proxy import Reply
 from tests.end_to_end.workplace import MANIFEST, Workplace, assert_refused
 from tests.servers.command import clean_environment, replsync_command
 from tests.servers.images import BuiltImage, build_image
@@ -20,6 +22,10 @@ from tests.servers.registry import RegistryServer
 from tests.servers.skopeo import Skopeo
 
 EPOCH = {"SOURCE_DATE_EPOCH": "1767225600"}  # 2026-01-01T00:00:00Z
+HEADERS = (
+    ("Docker-Content-Digest", "sha256:" + "0" * 64),
+    ("Content-Type", "application/vnd.oci.image.manifest.v1+json"),
+)
 REASON = "CVE-2026-1234 – use 1.10, schönes Wochenende"
 ONE = build_image({"one": b"1" * 2000})
 TWO = build_image({"two": b"2" * 2000})
@@ -162,9 +168,8 @@ def test_the_plan_document_is_canonical_and_sealed_and_the_same_each_time(every_
     assert digest == "sha256:" + hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_output_is_utf_8_whatever_the_terminal_would_like(every_kind: Workplace, encoding: str) -> None:
-    done = every_kind.run("plan", env={"PYTHONIOENCODING": encoding})
+def test_output_is_utf_8_whatever_the_locale_says(every_kind: Workplace) -> None:
+    done = every_kind.run("plan", env={"PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 7, done.stderr
     assert REASON in done.stdout
 
@@ -190,14 +195,17 @@ def test_quiet_shows_no_progress(workplace: Workplace, docker_registry: Registry
 
 
 @pytest.mark.parametrize("args", [("plan", "--verbose"), ("plan", "--format", "json"), ("--help",)])
-def test_a_reader_that_goes_away_is_no_traceback(every_kind: Workplace, args: tuple[str, ...]) -> None:
+def test_a_reader_that_goes_away_is_no_traceback(
+    workplace: Workplace, docker_registry: RegistryServer, args: tuple[str, ...]
+) -> None:
+    workplace.write(docker_registry.host, {"name": "worker", "tags": ["1"]})
     ours, theirs = os.pipe()
     os.close(ours)  # as `| head -0` does, and sooner
     with os.fdopen(theirs, "wb") as closed:
         done = subprocess.run(
             replsync_command(*args),
-            cwd=every_kind.folder,
-            env=clean_environment(every_kind.folder),
+            cwd=workplace.folder,
+            env=clean_environment(workplace.folder),
             stdin=subprocess.DEVNULL,
             stdout=closed,
             stderr=subprocess.PIPE,
@@ -213,5 +221,14 @@ def test_a_manifest_whose_name_is_not_text(workplace: Workplace) -> None:
     assert_refused(workplace.run("plan", "-f", name), 3, r"read the manifest '\udcff.yaml': its name is not UTF-8")
 
 
-def test_control_characters_from_a_registry_do_not_reach_the_terminal(every_kind: Workplace) -> None:
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", every_kind.run("plan", "--verbose").stdout)
+def test_control_characters_from_a_registry_do_not_reach_the_terminal(
+    workplace: Workplace, docker_registry: RegistryServer, start_proxy: StartProxy
+) -> None:
+    body = json.dumps({"errors": [{"code": "DENIED", "message": "\x1b]0;owned\x07\nApply: 1 created."}]}).encode()
+    rude = start_proxy(None, lambda asked: Reply(200 if asked.method == "HEAD" else 400, body, HEADERS))
+    workplace.write(docker_registry.host, {"name": "worker", "source": f"{rude.host}/acme/worker", "tags": ["1"]})
+    done = workplace.run("plan")
+    assert done.returncode == 7, done.stderr
+    assert "owned" in done.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
+    assert "\nApply:" not in done.stdout

@@ -143,6 +143,21 @@ def test_the_docker_engine_restores_what_the_registry_engine_retired(
     assert dockerd.cli("run", "--rm", "--network", "none", tag).stdout == "old\n"
 
 
+def test_the_docker_engine_leaves_an_index_that_was_retired_to_the_registry_engine(
+    workplace: Workplace, docker_registry: RegistryServer, dockerd: DockerDaemon
+) -> None:
+    workplace.env.update(dockerd.env())
+    index = build_index([build_image({"a": b"1"}, platform=platform) for platform in ("linux/amd64", "linux/arm64")])
+    push(docker_registry.host, f"{workplace.app}/worker", "1.9", index)
+    retire(workplace, docker_registry.host)
+    workplace.apply("--engine", "docker")
+    workplace.write(docker_registry.host, {"name": "worker", "tags": ["1.9"]})
+    action = workplace.actions("--engine", "docker")["worker:1.9"]
+    assert action["kind"] == "blocked"
+    assert "--engine registry" in action["reason"]
+    assert workplace.kinds("--engine", "registry") == {"worker:1.9": "restore"}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_the_registry_lost_is_copied_from_the_source_again(
     workplace: Workplace,
@@ -169,6 +184,28 @@ def test_what_the_registry_lost_is_copied_from_the_source_again(
     assert action["source"]["reference"].startswith(f"docker://{source.host}/acme/worker")
     workplace.apply("--engine", engine)
     assert skopeo.config(f"{docker_registry.host}/{workplace.app}/worker:1.9") == old.config
+
+
+def test_an_index_that_lost_one_of_its_images_is_copied_from_the_source_again(
+    workplace: Workplace,
+    docker_registry: RegistryServer,
+    source: RegistryServer,
+    start_proxy: StartProxy,
+    skopeo: Skopeo,
+) -> None:
+    images = [build_image({"a": b"1"}, platform=platform) for platform in ("linux/amd64", "linux/arm64")]
+    index = build_index(images)
+    for host, repository in ((docker_registry.host, f"{workplace.app}/worker"), (source.host, "acme/worker")):
+        push(host, repository, "1.9", index)
+    lost = Asked("GET", f"/v2/{workplace.app}/worker/manifests/{images[1].digest}")
+    unknown = error(404, "MANIFEST_UNKNOWN")
+    forgetful = start_proxy(docker_registry.host, lambda asked: unknown if asked == lost else None)
+    retire(workplace, forgetful.host)
+    workplace.apply()
+    list_again(workplace, forgetful.host, source.host)
+    assert workplace.actions()["worker:1.9"]["source"]["reference"] == f"docker://{source.host}/acme/worker:1.9"
+    workplace.apply()
+    assert skopeo.inspect_raw(f"{docker_registry.host}/{workplace.app}/worker:1.9") == index.manifest
 
 
 def test_what_the_registry_lost_and_no_source_has_blocks_the_plan(

@@ -6,9 +6,10 @@ import pytest
 
 from replsync.registry.client import RegistryClient
 from tests.registry.clients import open_client
+from tests.registry.docker_files import install
 from tests.registry.scripted import scripted, start_scripted
 
-__all__ = ["scripted", "start_scripted"]
+__all__ = ["install", "scripted", "start_scripted"]
 
 
 @pytest.fixture

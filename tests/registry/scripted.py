@@ -22,6 +22,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Answer = Reply | Handler
+
+
 @dataclass
 class Received:
     """A request; `path` with its query, as it came; `body` as far as it was read."""
@@ -42,9 +45,9 @@ class Scripted:
     def __init__(self) -> None:
         self.host = ""
         self.received: list[Received] = []
-        self._script: dict[str, list[Reply | Handler]] = {}
+        self._script: dict[str, list[Answer]] = {}
 
-    def on(self, request: str, *answers: Reply | Handler) -> None:
+    def on(self, request: str, *answers: Answer) -> None:
         """Answer `METHOD /path` (queries don't count) so."""
         self._script[request] = list(answers)
 

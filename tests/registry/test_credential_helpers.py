@@ -2,39 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from replsync.errors import SignInError
 from replsync.registry import credentials
-from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.credentials import Credential
 from tests.registry.clients import SECRET
-from tests.registry.test_credentials import HOST, auth, docker_config
-
-Install = Callable[[str, str], CredentialStore]
-"""Make the script `docker-credential-NAME` and return a store that finds it."""
+from tests.registry.docker_files import HOST, Install, auth, docker_config, helped_store
 
 ANSWERS = f"""echo '{{"ServerURL": "x", "Username": "helped", "Secret": "{SECRET}"}}'"""
-
-
-@pytest.fixture
-def install(tmp_path: Path) -> Install:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-
-    def make(name: str, script: str) -> CredentialStore:
-        path = programs / f"docker-credential-{name}"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return store(tmp_path)
-
-    return make
-
-
-def store(home: Path) -> CredentialStore:
-    return CredentialStore({"PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}, home)
 
 
 def is_running(pid: str) -> bool:
@@ -126,7 +104,7 @@ async def test_a_helper_that_fails_is_an_error_and_never_anonymous(
 async def test_a_helper_that_is_not_installed_is_an_error(tmp_path: Path) -> None:
     docker_config(tmp_path, {"credsStore": "missing"})
     with pytest.raises(SignInError, match=r"'missing' for .*: No such file or directory"):
-        await store(tmp_path).find(HOST)
+        await helped_store(tmp_path).find(HOST)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/bin/evil", "a b", "a;b", None, 5, ["x"]])

@@ -1,7 +1,6 @@
 """Credentials from files."""
 
 import base64
-import json
 from pathlib import Path
 
 import pytest
@@ -9,23 +8,7 @@ import pytest
 from replsync.errors import InvalidInput
 from replsync.registry.credentials import Credential, CredentialStore
 from tests.registry.clients import SECRET
-
-HOST = "registry.example.com"
-
-
-def auth(username: str = "ann", password: str = SECRET) -> dict[str, str]:
-    return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
-
-
-def docker_config(home: Path, content: object) -> Path:
-    """Write `~/.docker/config.json`."""
-    return written(home / ".docker" / "config.json", content)
-
-
-def written(path: Path, content: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    return path
+from tests.registry.docker_files import HOST, auth, docker_config, written
 
 
 async def found(home: Path, host: str = HOST, repository: str = "", **env: str) -> Credential | None:

@@ -193,7 +193,7 @@ async def test_wrong_bytes_are_refused_and_not_kept(place: Place) -> None:
 
 @pytest.mark.parametrize("given", [b"dat", b"data and more"])
 async def test_a_body_of_another_size_is_refused_and_not_kept(place: Place, given: bytes) -> None:
-    with pytest.raises(RegistryError, match="the source gives .* not the 4 that were announced"):
+    with pytest.raises(RegistryError, match=r"the source gives .* not the 4 that were announced"):
         await place.client.upload(place.repository, blob_of(b"data"), body_of(given))
     assert not await place.client.has_blob(place.repository, sha256(b"data"))
 
