@@ -53,6 +53,7 @@ say "Retire worker:1.9.3: nothing can be deleted, so a tombstone takes its place
 cp replicated-images.yaml before.yaml
 use 2-retired.yaml
 run diff before.yaml replicated-images.yaml || true
+run replsync plan
 run replsync apply --auto-approve
 run replsync plan --detailed-exitcode
 

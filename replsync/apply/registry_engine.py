@@ -1,7 +1,8 @@
 """The engine that streams from source to target and needs no Docker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from replsync.apply.engine import Sent
 from replsync.oci.digest import Digest, sha256
@@ -65,10 +66,11 @@ class RegistryEngine:
 
     async def _push(self, image: OpenImage, target: Reference, sent: Sent) -> None:
         def body(blob: Descriptor) -> Body:
-            async def counted() -> AsyncIterator[bytes]:
-                async for part in image.read(blob):
-                    yield part
-                    sent(len(part))
+            async def counted() -> AsyncGenerator[bytes, None]:
+                async with aclosing(image.read(blob)) as parts:
+                    async for part in parts:
+                        yield part
+                        sent(len(part))
 
             return counted
 

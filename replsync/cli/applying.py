@@ -6,12 +6,12 @@ import sys
 from replsync.apply.executor import execute
 from replsync.cli.options import Connection, Ends
 from replsync.cli.planning import use_colour
-from replsync.cli.progress import watching
+from replsync.cli.progress import asking, watching
 from replsync.cli.running import run
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan, PartialFailure, ReplsyncError, SignInError, UsageError
 from replsync.plan.document import Plan
-from replsync.plan.report import Report
+from replsync.plan.report import Outcome, Report
 from replsync.render.text import plan_text, report_text
 
 
@@ -25,7 +25,8 @@ def plan_and_apply(connection: Connection, auto_approve: bool, verbose: bool, qu
 async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:
     colour = use_colour(no_color)
     async with opened(connection) as workspace:
-        plan = await workspace.plan()
+        with asking(no_color):
+            plan = await workspace.plan()
         print(plan_text(plan, colour=colour, unchanged=verbose), end="", flush=True)
         if plan.blocked:
             raise Ends(BlockedPlan.exit_code)
@@ -33,8 +34,13 @@ async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet:
             return
         if not auto_approve:
             await _approved()
-        with watching(plan, quiet, no_color) as watcher:
-            report = await execute(plan, workspace.client, workspace.engine, watcher)
+        outcomes: list[Outcome] = []
+        try:
+            with watching(plan, outcomes, quiet, no_color) as watcher:
+                report = await execute(plan, workspace.client, workspace.engine, watcher)
+        except asyncio.CancelledError:
+            print(report_text(Report(tuple(outcomes)), colour=colour, planned=len(plan.writes)), end="")
+            raise
     print(report_text(report, colour=colour), end="")
     if report.failures:
         raise Ends(_exit_code(plan, report))
@@ -48,10 +54,13 @@ async def _approved() -> None:
     loop.add_reader(sys.stdin, typed.set)  # a blocking read would swallow Ctrl-C
     try:
         await typed.wait()
+    except asyncio.CancelledError:
+        print("\nnothing was written", file=sys.stderr)
+        raise
     finally:
         loop.remove_reader(sys.stdin)
     if sys.stdin.readline().strip() != "yes":
-        raise ReplsyncError("apply: not approved; nothing was written")
+        raise ReplsyncError("apply: not approved; nothing was written", hint="only the word yes approves")
 
 
 def _exit_code(plan: Plan, report: Report) -> int:

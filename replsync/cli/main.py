@@ -12,6 +12,7 @@ import typer
 from replsync import __version__
 from replsync.cli import options
 from replsync.errors import ReplsyncError
+from replsync.manifest.faults import InvalidManifest
 
 USAGE = 64
 INTERRUPTED = 130
@@ -47,12 +48,9 @@ def _root(
 @app.command()
 def validate(file: options.File = options.DEFAULT_FILE) -> None:
     """Check a manifest, offline; every fault with its line."""
-    from replsync.cli.manifest_file import read
+    from replsync.cli.validating import validate_file
 
-    manifest = read(file).manifest
-    tags = sum(len(image.tags) for image in manifest.images)
-    retired = sum(len(image.retired) for image in manifest.images)
-    print(f"{file}: valid; {len(manifest.images)} images, {tags} tags, {retired} retired")
+    validate_file(file[0])
 
 
 @app.command()
@@ -75,10 +73,10 @@ def plan(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Compare the manifest with the registry and show what would change. Writes nothing."""
+    """Show what would change; write nothing."""
     from replsync.cli.planning import show_plan
 
-    connection = options.Connection(file, engine, parallelism, timeout, tuple(plain_http))
+    connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
     show_plan(connection, format, detailed_exitcode, verbose, no_color)
 
 
@@ -97,7 +95,7 @@ def apply(
     """Make a plan, show it, ask, and carry it out."""
     from replsync.cli.applying import plan_and_apply
 
-    connection = options.Connection(file, engine, parallelism, timeout, tuple(plain_http))
+    connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
     plan_and_apply(connection, auto_approve, verbose, quiet, no_color)
 
 
@@ -107,7 +105,7 @@ def sandbox(
     data: options.Data = None,
     verbose: options.Verbose = False,
 ) -> None:
-    """Serve a registry on this machine that behaves like Replicated's, to rehearse on."""
+    """Serve a registry like Replicated's on this machine."""
     from replsync.cli.sandbox_server import run
 
     run(port, data, verbose)
@@ -142,10 +140,14 @@ def _run() -> int:
         return end.exit_code
     except options.Ends as end:
         return end.code
+    except InvalidManifest as error:
+        print(error, file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
+        return error.exit_code
     except ReplsyncError as error:
         return _say(error.message, error.hint, error.exit_code)
     except options.WRONG_USAGE as error:
-        return _say(error.format_message(), "replsync --help, or replsync COMMAND --help", USAGE)
+        path = error.ctx.command_path if error.ctx else "replsync"
+        return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE)
     except KeyboardInterrupt:
         return _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
 

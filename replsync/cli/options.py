@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_FILE = Path("replicated-images.yaml")
+DEFAULT_FILE = [Path("replicated-images.yaml")]
 DEFAULT_PARALLELISM = 16
 DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
@@ -49,7 +49,13 @@ class Connection:
     plain_http: tuple[str, ...]
 
 
-File = Annotated[Path, typer.Option("--file", "-f", help="The manifest.")]
+def _one_file(files: list[Path]) -> list[Path]:
+    if len(files) != 1:
+        raise typer.BadParameter("one manifest at a time")
+    return files
+
+
+File = Annotated[list[Path], typer.Option("--file", "-f", metavar="FILE", callback=_one_file, help="The manifest.")]
 Engine = Annotated[
     EngineName,
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),

@@ -5,6 +5,7 @@ import sys
 from typing import assert_never
 
 from replsync.cli.options import Connection, Ends, FormatName
+from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
@@ -16,7 +17,7 @@ CHANGES = 2
 
 def show_plan(connection: Connection, form: FormatName, detailed: bool, verbose: bool, no_color: bool) -> None:
     """Make a plan and print it."""
-    plan = run(_made(connection))
+    plan = run(_made(connection, no_color))
     match form:
         case FormatName.TEXT:
             print(plan_text(plan, colour=use_colour(no_color), unchanged=verbose), end="")
@@ -35,6 +36,7 @@ def use_colour(no_color: bool) -> bool:
     return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-async def _made(connection: Connection) -> Plan:
+async def _made(connection: Connection, no_color: bool) -> Plan:
     async with opened(connection) as workspace:
-        return await workspace.plan()
+        with asking(no_color):
+            return await workspace.plan()

@@ -1,6 +1,7 @@
 """How a run is shown while it goes: a display at a terminal, plain lines elsewhere. All on stderr."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,23 +13,45 @@ from replsync.plan.report import Outcome
 from replsync.render.text import outcome_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 
+_REFRESH = 0.1
+"""Seconds between two frames."""
+_NARROW = 80
+"""Columns below which the rate and the time left are given up, to keep the names and the bytes."""
+
+
 @contextmanager
-def watching(plan: Plan, quiet: bool, no_color: bool) -> Iterator[Watcher]:
-    """Show the progress of carrying out `plan`."""
+def watching(plan: Plan, outcomes: list[Outcome], quiet: bool, no_color: bool) -> Iterator[Watcher]:
+    """Show the progress of carrying out `plan`, and collect its `outcomes`, so that an interruption leaves them."""
     if quiet:
-        yield Silent()
+        yield Quiet(outcomes)
     elif sys.stderr.isatty():
-        with _display(no_color) as progress:
-            yield Display(progress, plan)
+        console = _console(no_color)
+        with _display(console) as progress:
+            yield Display(progress, plan, outcomes, console.width)
     else:
-        yield Lines()
+        yield Lines(outcomes)
 
 
-class Silent:
-    """Shows nothing."""
+@contextmanager
+def asking(no_color: bool) -> Iterator[None]:
+    """Show, at a terminal, that the registries are being asked."""
+    console = _console(no_color) if sys.stderr.isatty() else None
+    if console and not console.no_color and not console.is_dumb_terminal:
+        with console.status("asking the registries ...", spinner="line"):
+            yield
+    else:
+        yield
+
+
+class Quiet:
+    """Shows nothing. Like all of them it collects the outcomes."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        self._outcomes = outcomes
 
     def begun(self, action: Action) -> None:
         """Show nothing."""
@@ -37,58 +60,85 @@ class Silent:
         """Show nothing."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Show nothing."""
+        """Keep the outcome."""
+        self._outcomes.append(outcome)
 
 
-class Lines(Silent):
+class Lines(Quiet):
     """A line for each action that has ended: what a log wants."""
 
     def ended(self, outcome: Outcome) -> None:
         """Print the line."""
+        super().ended(outcome)
         print(outcome_line(outcome), file=sys.stderr, flush=True)
 
 
-class Display:
-    """A bar for all the bytes, one for each action that sends many, and a line for each that has ended."""
+class Display(Quiet):
+    """A bar for all the bytes, one for each action that is sending, and a line for each that has ended."""
 
-    def __init__(self, progress: "Progress", plan: Plan) -> None:
+    def __init__(self, progress: "Progress", plan: Plan, outcomes: list[Outcome], width: int) -> None:
+        super().__init__(outcomes)
         self._progress = progress
+        self._width = width
         self._count = len(plan.writes)
-        self._ended = 0
         self._upload = sum(action.bytes.upload for action in plan.writes)
         self._all = progress.add_task(self._title(), total=self._upload or None)
         self._tasks: dict[Action, TaskID] = {}
-
-    def begun(self, action: Action) -> None:
-        """Add a bar."""
-        self._tasks[action] = self._progress.add_task(f"  {action.label}", total=action.bytes.upload or None)
+        self._shown_at = 0.0
+        self._show()
 
     def sent(self, action: Action, size: int) -> None:
         """Move the bars."""
+        if action not in self._tasks:  # tags that wait have no bar: there may be hundreds
+            name = shortened(action.label, self._width // 3)
+            self._tasks[action] = self._progress.add_task(f"  {name}", total=action.bytes.upload or None)
         self._progress.advance(self._tasks[action], size)
         self._progress.advance(self._all, size)
+        if time.monotonic() - self._shown_at > _REFRESH:
+            self._show()
 
     def ended(self, outcome: Outcome) -> None:
         """Take the action's bar away, and print its line above."""
-        self._ended += 1
-        self._progress.remove_task(self._tasks.pop(outcome.action))
+        super().ended(outcome)
+        if outcome.action in self._tasks:
+            self._progress.remove_task(self._tasks.pop(outcome.action))
         self._progress.update(self._all, description=self._title())
         self._progress.console.print(outcome_line(outcome), markup=False, highlight=False)
+        self._show()
+
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        self._progress.refresh()
 
     def _title(self) -> str:
-        return f"{self._ended}/{self._count} tags"
+        return f"{len(self._outcomes)}/{self._count} tags"
 
 
-def _display(no_color: bool) -> "Progress":
+def shortened(name: str, width: int) -> str:
+    """Return `name` in at most `width` columns; its end, with the tag, is kept."""
+    return name if len(name) <= width else f"...{name[3 - width :]}" if width > 3 else name[:width]
+
+
+def _console(no_color: bool) -> "Console":
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, no_color=no_color or None),  # None: rich asks $NO_COLOR and $TERM
-        transient=True,
+    return Console(stderr=True, no_color=no_color or None)  # None: rich asks $NO_COLOR and $TERM
+
+
+def _display(console: "Console") -> "Progress":
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
     )
+
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
+    columns.append(DownloadColumn())
+    if console.width >= _NARROW:
+        columns += [TransferSpeedColumn(), TimeRemainingColumn()]
+    # Frames are drawn by `Display` alone: with rich's own thread lines got lost between them.
+    return Progress(*columns, console=console, transient=True, auto_refresh=False, expand=True)

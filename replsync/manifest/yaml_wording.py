@@ -27,7 +27,7 @@ def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, 
         return here, "a line that starts with `%` has no meaning in a manifest", "remove it"
     if "cannot start any token" in problem:
         if found == r"\t":
-            return here, "YAML is not indented by tabs", "use blanks"
+            return here, "YAML is not indented by tabs", "use spaces"
         return here, f"a text cannot start with {shown(found)}", _QUOTE
     if "mapping values are not allowed" in problem:
         if re.search(r":\s", before.lstrip("- ") + " "):

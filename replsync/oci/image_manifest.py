@@ -116,7 +116,7 @@ def parse_document(raw: bytes, content_type: str) -> Document:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise UnsupportedImage(f"an image manifest of type {media_type!r} is not JSON") from error
+        raise UnsupportedImage(f"an image manifest of type {media_type[:100]!r} is not JSON") from error
     if not isinstance(body, dict):
         raise UnsupportedImage("an image manifest is not a JSON object")
     if media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED) or body.get("schemaVersion") == 1:
@@ -128,7 +128,9 @@ def parse_document(raw: bytes, content_type: str) -> Document:
         raise UnsupportedImage("an image manifest with both `manifests` and `layers` is ambiguous")
     stated = body.get("mediaType", media_type)
     if stated != media_type:
-        raise UnsupportedImage(f"the registry calls it {media_type!r}, but its mediaType is {stated!r}")
+        raise UnsupportedImage(
+            f"the registry calls it {media_type[:100]!r}, but its mediaType is {str(stated)[:100]!r}"
+        )
     try:
         if media_type in MANIFEST_TYPES:
             return ImageManifest(
@@ -139,8 +141,10 @@ def parse_document(raw: bytes, content_type: str) -> Document:
                 raw, media_type, tuple(_descriptor(one) for one in body["manifests"]), body.get("artifactType")
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedImage(f"an image manifest of type {media_type!r} is not well-formed: {error}") from error
-    raise UnsupportedImage(f"{media_type!r} is not an image")
+        raise UnsupportedImage(
+            f"an image manifest of type {media_type!r} is not well-formed: {str(error)[:200]}"
+        ) from error
+    raise UnsupportedImage(f"{media_type[:100]!r} is not an image")
 
 
 def refuse_uncopyable(document: Document) -> None:

@@ -1,5 +1,6 @@
 """The planner: from what is wanted and what is there to what is to be done. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
@@ -55,7 +56,7 @@ class Situation:
 
 
 def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
-    """Return the action for each tag, sorted by image and tag.
+    """Return the action for each tag, sorted by image and tag, numbers in tags by their value.
 
     A tag that the manifest doesn't name gives an action only by
     `policy.unlisted`, and never if it is a chart, another artifact or a tombstone.
@@ -78,7 +79,7 @@ def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
             for reference in found.get(repository, ()):
                 if reference.tag not in named:
                     actions += _unlisted(image, reference, situation.inventory[reference], situation, bury)
-    return tuple(sorted(actions, key=lambda action: (action.image, action.tag)))
+    return tuple(sorted(actions, key=_order))
 
 
 def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
@@ -123,15 +124,26 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
                 return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
             return blocked(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
-                f"the source has {_name(wanted.digest, wanted.config, wanted)}; "
-                "push it to a new tag, or list this one under `mutable`"
+                f"{wanted.source} is {_name(wanted.digest, wanted.config, wanted)}; push that to a new tag, "
+                f"keep what is there with `digest: {state.digest}`, or list the tag under `mutable`"
             )
         case Tombstone(replaced=Present() as replaced) if _same(wanted, replaced):
             return _put_back(image, reference, state, replaced, situation)
         case Tombstone():
-            return write(Kind.RESTORE, "retired before, and listed again; copied from the source")
+            return write(Kind.RESTORE, f"retired before, and listed again; {_how_restored(state, wanted, reference)}")
         case _:
             assert_never(state)
+
+
+def _how_restored(state: Tombstone, wanted: Resolved, reference: Reference) -> str:
+    if isinstance(wanted.source, RegistrySource) and wanted.source.reference.repository == reference.repository:
+        return "put back by its digest"
+    if state.replaced is None:
+        return "what the tombstone replaced can't be read any more, so it is copied from the source"
+    return (
+        "the source has another image by now, which is copied; "
+        f"for the one that was retired name `digest: {state.replaced.digest}`"
+    )
 
 
 def _any_image(image: Image, reference: Reference, state: Present | Tombstone | Absent, situation: Situation) -> Action:
@@ -232,3 +244,13 @@ def _name(digest: Digest | None, config: Digest | None, wanted: Resolved) -> str
     if wanted.digest is not None and digest is not None:
         return short(digest)
     return f"image ID {short(config)}" if config else "a multi-platform index"
+
+
+def _order(action: Action) -> tuple[str, list[tuple[bool, int, str]], str]:
+    """1.9 comes before 1.10; the tag itself decides where values are equal, as for 1.1 and 1.01."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", action.tag)
+    return (
+        action.image,
+        [(not part[0].isdigit(), int(part) if part[0].isdigit() else 0, part) for part in parts],
+        action.tag,
+    )

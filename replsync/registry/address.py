@@ -19,10 +19,17 @@ def parse_address(text: str) -> URL:
     """
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("an address of characters that don't belong there")
-    url = URL(text, encoded=True)
+    url = _parse(text)
     if url.scheme not in ("http", "https") or not url.host or "@" in url.authority:
         raise ValueError("not the address of a server")
     return url
+
+
+def _parse(text: str) -> URL:
+    try:
+        return URL(text, encoded=True)
+    except IndexError as error:  # what yarl raises for `https://[]`
+        raise ValueError("an address that can't be read") from error
 
 
 def origin(url: str) -> tuple[str, str]:
@@ -44,7 +51,7 @@ def join(base: str, location: str) -> str:
     try:
         if not location:
             raise ValueError("no address")
-        url = str(parse_address(str(URL(base, encoded=True).join(URL(location, encoded=True)))))
+        url = str(parse_address(str(URL(base, encoded=True).join(_parse(location)))))
     except ValueError as error:
         raise RegistryError(f"{host_of(base)} names an address that can't be read") from error
     if base.startswith("https:") and not url.startswith("https:"):

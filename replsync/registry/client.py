@@ -205,13 +205,13 @@ class RegistryClient:
         if header and (stated is None or digest_of(raw, stated) != stated):
             raise RegistryError(f"{operation}: the registry says that it stored other bytes than were sent")
 
-    async def has_blob(self, repository: Repository, digest: Digest, *, writing: bool = False) -> bool:
-        """Whether `repository` has the blob; `writing` asks with the scope of a push, to need one token less."""
+    async def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Whether `repository` has the blob."""
         answer = await self._session(repository.host).call(
             f"look up {digest} in {repository}",
             "HEAD",
             _blob_path(repository, digest),
-            (push(repository.path) if writing else pull(repository.path),),
+            (pull(repository.path),),
             ok=(200, 404),
         )
         return answer.status == 200

@@ -17,7 +17,9 @@ def named(operation: str, error: RegistryError) -> RegistryError:
     """Put `operation` in front of an error from below, its class kept; an error that has it stays as it is."""
     if error.message.startswith(operation):
         return error
-    return type(error)(f"{operation}: {error.message}", hint=error.hint, status=error.status, codes=error.codes)
+    host, _, rest = error.message.partition(": ")
+    message = rest if rest and host in operation.split("/")[0].split() else error.message  # the host once is enough
+    return type(error)(f"{operation}: {message}", hint=error.hint, status=error.status, codes=error.codes)
 
 
 def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, host: str) -> ReplsyncError:
@@ -79,6 +81,8 @@ def not_signed_in(operation: str, host: str, answered: str, credential: Credenti
         )
     return SignInError(
         f"{operation}: {answered}; the credential is from {credential.origin}",
-        hint=f"sign in again: docker login {host}",
+        hint=f"correct {credential.origin}"
+        if credential.origin.startswith("$")
+        else f"sign in again: docker login {host}",
         host=host,
     )

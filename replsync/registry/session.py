@@ -139,7 +139,7 @@ class Session:
         """
 
         async def attempt() -> Answer:
-            url = join(self.base, path)
+            url = self._url(operation, path)
 
             async def send(signed: dict[str, str]) -> Answer:
                 async with self._slots:
@@ -167,7 +167,7 @@ class Session:
     @asynccontextmanager
     async def stream(self, operation: str, path: str, scopes: Scopes) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a GET whose body the caller reads. Not tried again: only the caller knows what it has used already."""
-        url = join(self.base, path)
+        url = self._url(operation, path)
         try:
             async with self._slots, AsyncExitStack() as stack:
                 used = await self._pass(operation, url, scopes)
@@ -200,6 +200,12 @@ class Session:
             user = repr(credential.username) if credential else "nobody"
             return not_signed_in(operation, self.host, f"the registry answered 401 to {user}{detail}", credential)
         return failure(operation, answer.status, codes, detail, self.host)
+
+    def _url(self, operation: str, path: str) -> str:
+        try:
+            return join(self.base, path)
+        except RegistryError as error:  # a port that can't be, in the reference
+            raise named(operation, error) from error
 
     async def _signed(
         self,

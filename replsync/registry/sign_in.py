@@ -49,10 +49,6 @@ class Token:
     value: str
     expires_at: float
 
-    def is_fresh(self, now: float) -> bool:
-        """Whether it can still be used, some seconds of travel included."""
-        return now < self.expires_at
-
 
 @dataclass(frozen=True)
 class TokenRequest:

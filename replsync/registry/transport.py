@@ -19,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -85,11 +86,16 @@ class _Streamed(aiohttp.Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002
         """Write the body, whose length is known already."""
         self._settled.clear()
+        connection = writer.transport if isinstance(writer, StreamWriter) else None
         try:
             async with aclosing(self._parts()) as parts:
                 async for part in parts:
                     async with asyncio.timeout(self._idle):  # the peer's time alone: a source keeps its own
                         await writer.write(part)
+        except asyncio.CancelledError:
+            if connection:
+                connection.abort()  # aiohttp only closes it, which waits until the peer has taken what is on its way
+            raise
         finally:
             self._settled.set()
 
@@ -301,7 +307,7 @@ def _unreachable(error: BaseException, url: str) -> RegistryError:
             hint = "try again; --timeout gives it longer"
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
-            why = os.strerror(number) if number and number > 0 else "can't connect"
+            why = os.strerror(number).lower() if number and number > 0 else "can't connect"
         case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientPayloadError():
             why = "the connection broke"
             hint = "try again"

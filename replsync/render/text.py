@@ -28,6 +28,7 @@ _COLOURS = {
 }
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _NOTHING = "(none)"
+_NAMED = 5
 
 
 def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> str:
@@ -47,10 +48,19 @@ def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> s
     if plan.blocked:
         lines.append(_paint("Blocked; nothing is written until these are settled:", Kind.BLOCKED, colour))
         for action in plan.blocked:
-            lines += [f"  {_symbol(action.kind, colour)} {action.label}", f"      {clean(action.reason)}"]
+            lines += [f"  {_symbol(action.kind, colour)} {action.reference}", f"      {clean(action.reason)}"]
         lines.append("")
     lines.append(summary_line(plan))
+    lines += _notes(plan)
     return "\n".join(lines) + "\n"
+
+
+def _notes(plan: Plan) -> Iterable[str]:
+    """What is no change, and yet may not be what was meant."""
+    missed = [action.label for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None]
+    if missed:
+        more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
+        yield f"Note: retired, but not in the registry: {', '.join(missed[:_NAMED])}{more}."
 
 
 def summary_line(plan: Plan) -> str:
@@ -69,8 +79,11 @@ def summary_line(plan: Plan) -> str:
     return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
 
 
-def report_text(report: Report, *, colour: bool = False) -> str:
-    """Return what became of the plan: counts, and each failure with its next move."""
+def report_text(report: Report, *, colour: bool = False, planned: int | None = None) -> str:
+    """Return what became of the plan: counts, and each failure with its next move.
+
+    `planned` is how many actions there were, where a run was interrupted.
+    """
     done = [outcome for outcome in report.outcomes if isinstance(outcome, Done)]
     lines: list[str] = []
     if report.failures:
@@ -89,7 +102,8 @@ def report_text(report: Report, *, colour: bool = False) -> str:
         if any(outcome.action.kind is kind for outcome in done)
     )
     failed = f"; {len(report.failures)} failed" if report.failures else ""
-    lines.append(f"Apply: {counts or 'nothing done'}{failed}.")
+    left = f"; {planned - len(report.outcomes)} not done" if planned is not None else ""
+    lines.append(f"Apply: {counts or 'nothing done'}{failed}{left}.")
     return "\n".join(lines) + "\n"
 
 
@@ -100,7 +114,7 @@ def outcome_line(outcome: Done | Failed) -> str:
         case Done():
             return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: done, {short(outcome.digest)}"
         case Failed():
-            return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: failed: {clean(outcome.error.message)}"
+            return f"{SYMBOLS[Kind.BLOCKED]} {action.label} {action.kind}: failed: {clean(outcome.error.message)}"
 
 
 def size(count: int) -> str:

@@ -7,7 +7,7 @@ daemon's image before that is its image ID, the digest of its config.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class OpenDaemonImage:
         """The image manifest that was made for it: Docker schema 2."""
         return self.saved.tree
 
-    async def read(self, blob: Descriptor) -> AsyncIterator[bytes]:
+    async def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
         """Open a stream of the blob's bytes."""
         with self.saved.files[blob.digest].open("rb") as file:
             while part := await asyncio.to_thread(file.read, _PART):

@@ -1,6 +1,6 @@
 """What every source of images can do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +36,7 @@ class OpenImage(Protocol):
         """The registry's repository that holds the blobs; None where the source is no registry."""
         ...
 
-    def read(self, blob: Descriptor) -> AsyncIterator[bytes]:
+    def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
         """Open a stream of the blob's bytes, from the beginning, as often as it is called."""
         ...
 

@@ -1,7 +1,7 @@
 """Images in a registry."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -24,7 +24,7 @@ class OpenRegistryImage:
     repository: Repository
     tree: ImageTree
 
-    def read(self, blob: Descriptor) -> AsyncIterator[bytes]:
+    def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
         """Open a stream of the blob's bytes."""
         return self.client.read_blob(self.repository, blob)
 
@@ -59,7 +59,9 @@ class RegistryImage:
                 reference = self._name.reference
                 found = await self._client.head(reference)
                 if found is None:
-                    raise NotFound(f"look up {reference}: the registry has no such image")
+                    raise NotFound(
+                        f"look up {reference}: the registry has no such image", hint="check the source's name and tag"
+                    )
                 self._digest = found.digest
         return self._digest
 

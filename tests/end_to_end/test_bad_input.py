@@ -96,7 +96,7 @@ def test_an_invalid_manifest_shows_each_fault_with_its_line_and_a_caret(workplac
 def test_a_valid_manifest_is_counted(workplace: Workplace) -> None:
     list_worker(workplace, "registry.replicated.com")
     done = workplace.run("validate")
-    assert done.stdout == "replicated-images.yaml: valid; 1 images, 1 tags, 0 retired\n"
+    assert done.stdout == "replicated-images.yaml: valid; 1 image, 1 tag, 0 retired\n"
     assert done.returncode == 0
 
 
@@ -194,7 +194,9 @@ def test_a_password_that_the_target_refuses(
 def test_an_api_token_that_the_target_refuses(workplace: Workplace, sandbox: RunningSandbox) -> None:
     list_worker(workplace, sandbox.host)
     done = workplace.run("apply", "--auto-approve", env={"REPLICATED_API_TOKEN": "guessed-wrong"})
-    assert_refused(done, 4, "was refused with 401; the credential is from $REPLICATED_API_TOKEN", "docker login")
+    assert_refused(
+        done, 4, "was refused with 401; the credential is from $REPLICATED_API_TOKEN", "correct $REPLICATED_API_TOKEN"
+    )
     assert "guessed-wrong" not in done.stdout + done.stderr
 
 
@@ -222,7 +224,7 @@ def test_one_tag_of_the_target_that_can_not_be_read_blocks_the_plan(
     workplace.write(target.host, {"name": "worker", "tags": ["good", "bad"]})
     done = workplace.run("apply", "--auto-approve")
     assert done.returncode == 7, done.stdout + done.stderr
-    assert "! worker:bad\n      the registry's tag can't be read: " in done.stdout
+    assert "/worker:bad\n      the registry's tag can't be read: " in done.stdout
     assert "the registry answered 500" in done.stdout
     assert "1 unchanged, 1 blocked" in done.stdout
     assert_nothing_was_written(target)

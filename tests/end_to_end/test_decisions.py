@@ -130,8 +130,8 @@ def test_an_immutable_tag_with_another_image_blocks_the_whole_plan_and_nothing_i
     before = digests(skopeo, [repository])
     done = workplace.run("apply", "--auto-approve")
     assert done.returncode == 7
-    assert "! worker:1\n      immutable: " in done.stdout
-    assert "push it to a new tag, or list this one under `mutable`" in done.stdout
+    assert "/worker:1\n      immutable: " in done.stdout
+    assert "or list the tag under `mutable`" in done.stdout
     assert digests(skopeo, [repository]) == before
 
 

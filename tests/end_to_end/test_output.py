@@ -91,8 +91,9 @@ def test_a_plan_with_every_kind_of_action_as_text(
       the registry has this image
 
 Blocked; nothing is written until these are settled:
-  ! worker:1.10
-      immutable: the tag holds {one}, the source has {two}; push it to a new tag, or list this one under `mutable`
+  ! {docker_registry.host}/{every_kind.app}/worker:1.10
+      immutable: the tag holds {one}, docker://{source.host}/acme/worker:1.10 is {two}; push that to a new tag, \
+keep what is there with `digest: {ONE.digest}`, or list the tag under `mutable`
 
 Plan: 1 to create, 1 to update, 1 to restore, 1 to tombstone; 1 unchanged, 1 unlisted, 1 blocked.
 """

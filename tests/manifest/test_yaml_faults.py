@@ -28,8 +28,8 @@ FILES = [
 ]
 
 SYNTAX = [
-    pytest.param("images:\n\t- name: x\n", 2, 1, "not indented by tabs", "use blanks", id="tab"),
-    pytest.param("version: 1\n\timages: []\n", 2, 1, "not indented by tabs", "use blanks", id="tab after a value"),
+    pytest.param("images:\n\t- name: x\n", 2, 1, "not indented by tabs", "use spaces", id="tab"),
+    pytest.param("version: 1\n\timages: []\n", 2, 1, "not indented by tabs", "use spaces", id="tab after a value"),
     pytest.param("images: @x\n", 1, 9, "cannot start with `@`", "needs quotes", id="reserved character"),
     pytest.param("images: %x\n", 1, 9, "cannot start with `%`", "needs quotes", id="percent"),
     pytest.param("reason: use this: that\n", 1, 17, "a second `: ` in one line", "needs quotes", id="two colons"),

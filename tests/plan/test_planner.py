@@ -6,7 +6,7 @@ import pytest
 
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
-from replsync.oci.tag_state import Absent, AnyImage, Artifact, TagState, Unavailable, Unreadable, Wanted
+from replsync.oci.tag_state import Absent, AnyImage, Artifact, Resolved, TagState, Unavailable, Unreadable, Wanted
 from replsync.plan.action import Kind, State
 from tests.plan.situations import (
     SOURCE,
@@ -79,6 +79,13 @@ def test_a_tombstone_that_replaced_another_image_is_restored_from_the_source() -
     assert done.after == State("image", digest("E"))
     assert done.source
     assert done.source.name == SOURCE
+    assert f"`digest: {digest('D')}`" in done.reason
+
+
+def test_a_tag_pinned_to_what_the_target_still_has_is_put_back_by_its_digest() -> None:
+    done = action(listing(), tombstone("D"), Resolved(own("E"), digest("E")))
+    assert (done.kind, done.source and done.source.name) == (Kind.RESTORE, own("E"))
+    assert "put back by its digest" in done.reason
 
 
 def test_a_retired_tag_that_the_registry_lacks_is_unchanged() -> None:
@@ -201,6 +208,12 @@ def test_a_daemon_cannot_put_an_index_back() -> None:
     buried = replace(tombstone("E"), replaced=present_index("E"))
     assert action(listing(), buried, AnyImage(), daemon_pushes=True).kind is Kind.BLOCKED
     assert action(listing(), buried, AnyImage()).kind is Kind.RESTORE
+
+
+def test_numbers_in_tags_are_sorted_by_their_value() -> None:
+    there = {tag: present("A") for tag in ("1.10", "1.9", "1.09", "latest", "1", "v2", "v10", "1-rc1")}
+    done = actions(manifest(), there)
+    assert [one.tag for one in done] == ["1", "1-rc1", "1.09", "1.9", "1.10", "latest", "v2", "v10"]
 
 
 def test_actions_are_sorted_by_image_and_tag() -> None:

@@ -43,7 +43,7 @@ def test_http_may_lead_to_https() -> None:
     "location",
     [
         *("", "ftp://a.test/", "file:///etc/passwd", "javascript:alert(1)", "mailto:a@b.test"),
-        *("https://a.test:99999/", "https://a.test:x/", "https://[::1", "https://user:pw@a.test/"),
+        *("https://a.test:99999/", "https://a.test:x/", "https://[::1", "https://[]", "https://user:pw@a.test/"),
         *("https://a.test/b c", "https://a.test/\r\nX: 1", "https://ä.test/", "/\udcff", "https://a.test\\@b.test/"),
     ],
 )  # fmt: skip

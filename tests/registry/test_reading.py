@@ -317,11 +317,11 @@ async def test_a_ping_of_what_is_no_registry_says_so(scripted: Scripted, client:
 
 
 async def test_a_registry_that_is_not_there_is_unreachable(client: RegistryClient) -> None:
-    with pytest.raises(RegistryUnreachable, match=r"^reach the registry 127\.0\.0\.1:1: .*: Connection refused$"):
+    with pytest.raises(RegistryUnreachable, match=r"^reach the registry 127\.0\.0\.1:1: connection refused$"):
         await client.ping("127.0.0.1:1")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:99999", f"{'a' * 70}.localhost"])
 async def test_a_host_that_can_not_be_is_an_error(client: RegistryClient, host: str) -> None:
-    with pytest.raises(RegistryError):
+    with pytest.raises(RegistryError, match=f"^look up {tag(host)}: "):
         await client.head(tag(host))

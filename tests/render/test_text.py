@@ -39,24 +39,25 @@ def every_kind() -> Plan:
 
 GOLDEN = """\
 registry.test/myapp/worker
+  ? 1.8     unlisted   a9f51566bd67
+      not listed in the manifest
+  x 1.9     tombstone  3f39d5c348e5 -> tombstone BURIED
+      CVE-2026-1234, use 1.10
   + 1.11    create     (none) -> df7e70e50215  (1.5 MB to send, 20 B to mount)
       the registry has no such tag
       from docker://ghcr.io/acme/worker:1.0
   < 1.12    restore    tombstone TOMBSTONE -> df7e70e50215
       retired before, and listed again; what the tombstone replaced is put back
       from docker://registry.test/myapp/worker@sha256:df7e70e5021544f4834bbee64a9e3789febc4be81470df629cad6ddb03320a5c
-  ? 1.8     unlisted   a9f51566bd67
-      not listed in the manifest
-  x 1.9     tombstone  3f39d5c348e5 -> tombstone BURIED
-      CVE-2026-1234, use 1.10
   ~ latest  update     f67ab10ad4e4 -> 333e0a1e2781
       the source has another image, and the tag is mutable
       from docker://ghcr.io/acme/worker:1.0
 
 Blocked; nothing is written until these are settled:
-  ! worker:1.13
-      immutable: the tag holds 6b23c0d5f35d, the source has 3f39d5c348e5; push it to a new tag, \
-or list this one under `mutable`
+  ! registry.test/myapp/worker:1.13
+      immutable: the tag holds 6b23c0d5f35d, docker://ghcr.io/acme/worker:1.0 is 3f39d5c348e5; push that to a new tag, \
+keep what is there with `digest: sha256:6b23c0d5f35d1b11f9b683f0b0a617355deb11277d91ae091d399c655b87940d`, \
+or list the tag under `mutable`
 
 Plan: 1 to create, 1 to update, 1 to restore, 1 to tombstone; 1 unchanged, 1 unlisted, 1 blocked.
 """
@@ -96,6 +97,17 @@ def test_control_characters_of_foreign_text_are_made_harmless() -> None:
     assert clean("a\r\x07b") == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
 
 
+def test_a_retirement_that_hits_nothing_is_pointed_out() -> None:
+    text = plan_text(plan(action(retiring(), Absent())))
+    assert text == "Plan: no changes; 1 unchanged.\nNote: retired, but not in the registry: worker:1.0.\n"
+
+
+def test_an_interrupted_run_says_what_was_not_done() -> None:
+    created = action(listing(), Absent(), resolved("E"))
+    report = Report((Done(created, digest("E")),))
+    assert report_text(report, planned=3) == "Apply: 1 created; 2 not done.\n"
+
+
 def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move() -> None:
     created = action(listing(), Absent(), resolved("E"))
     buried = action(retiring(), present("D"))
@@ -104,7 +116,7 @@ def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move
         "Failed:\n  ! worker:1.0 tombstone\n      write x: no\n      next: mend it\n\nApply: 1 created; 1 failed.\n"
     )
     assert outcome_line(report.outcomes[0]) == "+ worker:1.0 create: done, a9f51566bd67"
-    assert outcome_line(report.outcomes[1]) == "x worker:1.0 tombstone: failed: write x: no"
+    assert outcome_line(report.outcomes[1]) == "! worker:1.0 tombstone: failed: write x: no"
 
 
 def test_sizes_are_decimal() -> None:
