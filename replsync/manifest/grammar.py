@@ -65,6 +65,13 @@ def _tag(text: str) -> str:
 
 
 def _name(text: str) -> str:
+    first, _, rest = text.partition("/")
+    if rest and is_host(first) and (":" in first or f".{first}".endswith(".replicated.com")):
+        inner = rest.partition("/")[2] or rest
+        raise refused(
+            "a name is the path below the application: the registry and the application are added to it",
+            f"write `{inner}`" if is_path(inner) else None,
+        )
     if is_path(text):
         return text
     name, colon, tail = text.rpartition(":")

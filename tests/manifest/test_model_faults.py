@@ -278,3 +278,17 @@ def test_no_message_speaks_like_the_libraries() -> None:
 
 def _key_words(fault: Fault) -> str:
     return fault.message.partition(":")[0].partition(", ")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [
+        ("registry.replicated.com/myapp/worker", "write `worker`"),
+        ("registry.replicated.com/myapp/tools/migrate", "write `tools/migrate`"),
+        ("127.0.0.1:5000/myapp/worker", "write `worker`"),
+        ("localhost:5000/worker", "write `worker`"),
+    ],
+)
+def test_a_name_with_the_registry_in_it(name: str, proposal: str) -> None:
+    text = f"version: 1\nimages:\n  - {{name: '{name}', tags: [1]}}\n"
+    assert_fault(text, 3, 12, "the registry and the application are added to it", proposal)
