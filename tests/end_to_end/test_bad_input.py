@@ -148,7 +148,7 @@ def test_a_vendors_file_that_is_not_yaml(without_app: Workplace) -> None:
 
 def test_a_target_that_is_down(workplace: Workplace, nobody: str) -> None:
     list_worker(workplace, nobody)
-    assert_refused(workplace.run("plan"), 1, f"reach the registry {nobody}: ", "Connect")
+    assert_refused(workplace.run("plan"), 1, f"reach the registry {nobody}: ", "connection refused")
 
 
 def test_a_target_that_accepts_and_never_answers(workplace: Workplace) -> None:
