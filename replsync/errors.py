@@ -24,6 +24,11 @@ class ReplsyncError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def in_full(self) -> str:
+        """The message and the next move in one sentence, for a reason in a plan."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class UsageError(ReplsyncError):
     """The command line itself is wrong."""

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from replsync.apply.engine import Sent
+from replsync.apply.engine import Guard, Sent
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import ImageIndex, ImageManifest, Platform
@@ -42,6 +42,7 @@ class DockerEngine:
         self._client = client
         self._sources = sources
         self._platform: Platform | None = None
+        self._asking = asyncio.Lock()
         self._images: dict[SourceName, ImageManifest] = {}
         # Pushes that share a layer fail in the daemon when they run at once; it sends layers in parallel itself.
         self._one_at_a_time = asyncio.Lock()
@@ -52,11 +53,12 @@ class DockerEngine:
             case DaemonSource():
                 return await self._sources.of(name).identify()
             case RegistrySource():
-                # By digest from here on: what is pulled later is what was looked at now.
+                # By its own digest from here on: what was chosen now is what is pulled later.
                 tree = await self._client.tree(name.reference)
-                exact = RegistrySource(name.reference.repository.at(tree.root.digest))
-                self._images[exact] = choose(tree, await self._own_platform(), exact)
-                return Resolved(exact, None, self._images[exact].config.digest)
+                image = choose(tree, await self._own_platform(), name)
+                exact = RegistrySource(name.reference.repository.at(image.digest))
+                self._images[exact] = image
+                return Resolved(exact, None, image.config.digest, whole=tree.root.digest)
             case _:
                 assert_never(name)
 
@@ -71,7 +73,13 @@ class DockerEngine:
             case _:
                 assert_never(name)
 
-    async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:  # noqa: ARG002 - docker doesn't say
+    async def push(
+        self,
+        name: SourceName,
+        target: Reference,
+        sent: Sent,  # noqa: ARG002 - docker doesn't say
+        guard: Guard,
+    ) -> None:
         """Pull the image if it is a registry's, tag it, push it."""
         operation = f"push {name} to {target} by docker"
 
@@ -89,9 +97,10 @@ class DockerEngine:
                     image = await self._sources.daemon(name).identifier()
                 case _:
                     assert_never(name)
+            await guard()
             await in_daemon(operation, tag_and_push)
 
-    async def bury(self, config: bytes, target: Reference) -> None:
+    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
         """Load a tombstone into the daemon and push it from there."""
 
         def work(client: "DockerClient") -> None:
@@ -102,6 +111,7 @@ class DockerEngine:
             client.image.push(str(target), quiet=True)
 
         async with self._one_at_a_time:
+            await guard()
             await in_daemon(f"push a tombstone to {target} by docker", work)
 
     async def _image(self, name: RegistrySource) -> ImageManifest:
@@ -111,15 +121,16 @@ class DockerEngine:
         return self._images[name]
 
     async def _own_platform(self) -> Platform:
-        if self._platform is None:
+        async with self._asking:
+            if self._platform is None:
 
-            def ask(client: "DockerClient") -> Platform:
-                info = client.info()
-                architecture = info.architecture or ""
-                return Platform(info.os_type or "linux", _ARCHITECTURES.get(architecture, architecture))
+                def ask(client: "DockerClient") -> Platform:
+                    info = client.info()
+                    architecture = info.architecture or ""
+                    return Platform(info.os_type or "linux", _ARCHITECTURES.get(architecture, architecture))
 
-            self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
-        return self._platform
+                self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
+            return self._platform
 
 
 def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:

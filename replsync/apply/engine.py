@@ -1,10 +1,13 @@
 """What moves images: the protocol that both engines stand behind."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import SourceName
+
+Guard = Callable[[], Awaitable[None]]
+"""Looks at the tag once more, right before it is written; raises ReplsyncError where it must not be."""
 
 Sent = Callable[[int], None]
 """Told how many bytes were sent since it was last called."""
@@ -13,10 +16,10 @@ Sent = Callable[[int], None]
 class Engine(Protocol):
     """Writes to the target. Each call is safe to repeat."""
 
-    async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:
+    async def push(self, name: SourceName, target: Reference, sent: Sent, guard: Guard) -> None:
         """Make `target` the image of this source. Raises ReplsyncError."""
         ...
 
-    async def bury(self, config: bytes, target: Reference) -> None:
+    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
         """Make `target` the tombstone with this config. Raises ReplsyncError."""
         ...

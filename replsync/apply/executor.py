@@ -1,13 +1,12 @@
 """Carries a plan out: every tag is read before it is written, and after."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Protocol
 
 from replsync.apply.engine import Engine
 from replsync.errors import ChangedMeanwhile, RegistryError, ReplsyncError, SignInError
 from replsync.oci.digest import Digest, short
-from replsync.oci.reference import Reference
+from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import tombstone_config
@@ -42,33 +41,46 @@ class Watcher(Protocol):
 async def execute(plan: Plan, client: RegistryClient, engine: Engine, watcher: Watcher) -> Report:
     """Write what the plan says, and nothing else.
 
-    Images come before tombstones, so that what replaces a retired tag is there
-    before the tag goes. A failure ends its own action only; but once the target
-    has refused us, nothing more is tried there.
+    Images come before tombstones, and where one of an image's tags failed its
+    tombstones are not tried: what replaces a retired tag has to be there first.
+    Any other action goes on, except in a repository that has refused us.
     """
     places = asyncio.Semaphore(_AT_ONCE)
-    refused: list[SignInError] = []
+    refused: set[Repository] = set()
 
     async def carry_out(action: Action) -> Outcome:
+        repository = action.reference.repository
         outcome: Outcome
         async with places:
             watcher.begun(action)
             try:
-                if refused:
-                    raise SignInError(f"write {action.reference}: not tried, after a refusal", host=refused[0].host)
+                if repository in refused:
+                    raise SignInError(
+                        f"write {action.reference}: not tried, since the registry refused another tag there",
+                        hint="see the other tag's failure",
+                        host=repository.host,
+                    )
                 outcome = Done(action, await _carry_out(action, client, engine, watcher))
             except ReplsyncError as error:
-                if isinstance(error, SignInError) and error.host == action.reference.repository.host:
-                    refused.append(error)
+                if isinstance(error, SignInError) and error.host == repository.host:
+                    refused.add(repository)
                 outcome = Failed(action, error)
             watcher.ended(outcome)
         return outcome
 
-    async def all_of(actions: Iterable[Action]) -> list[Outcome]:
-        return await together(carry_out(action) for action in actions)
+    async def leave(action: Action) -> Outcome:
+        watcher.begun(action)
+        outcome = Failed(action, ReplsyncError(f"write {action.reference}: not tried, since a tag of its image failed"))
+        watcher.ended(outcome)
+        return outcome
 
-    images = await all_of(action for action in plan.writes if action.kind is not Kind.TOMBSTONE)
-    tombstones = await all_of(action for action in plan.writes if action.kind is Kind.TOMBSTONE)
+    images = await together(carry_out(action) for action in plan.writes if action.kind is not Kind.TOMBSTONE)
+    failed = {outcome.action.image for outcome in images if isinstance(outcome, Failed)}
+    tombstones = await together(
+        leave(action) if action.image in failed else carry_out(action)
+        for action in plan.writes
+        if action.kind is Kind.TOMBSTONE
+    )
     found = {outcome.action.reference: outcome for outcome in images + tombstones}
     return Report(tuple(found[action.reference] for action in plan.writes))
 
@@ -78,17 +90,32 @@ async def _carry_out(action: Action, client: RegistryClient, engine: Engine, wat
     now = await read_tag(client, reference)
     if is_in(action.after, now):
         return _digest(now)  # an earlier run got this far
+    if isinstance(now, Unreadable):
+        raise RegistryError(f"write {reference}: its state can't be read: {now.why}", hint="try again later")
     if not is_in(action.before, now):
         raise ChangedMeanwhile(
             f"write {reference}: the tag changed since the plan was made: "
             f"{_named(now)} instead of {short(action.before.digest or '') if action.before else 'nothing'}",
             hint="somebody else pushed to it; run plan again and look at it",
         )
+
+    async def guard() -> None:
+        found = await client.head(reference)
+        if (found.digest if found else None) != (None if isinstance(now, Absent) else _digest(now)):
+            raise ChangedMeanwhile(
+                f"write {reference}: the tag changed while its image was on the way; it was left alone",
+                hint="somebody else pushed to it; run plan again and look at it",
+            )
+
     if action.epitaph:
-        await engine.bury(tombstone_config(action.epitaph), reference)
+        await engine.bury(tombstone_config(action.epitaph), reference, guard)
     elif action.source:
-        await engine.push(_exactly(action.source), reference, lambda size: watcher.sent(action, size))
+        await engine.push(_exactly(action.source), reference, lambda size: watcher.sent(action, size), guard)
     written = await read_tag(client, reference)
+    if isinstance(written, Unreadable):
+        raise RegistryError(
+            f"read back {reference}: it was written, and can't be read: {written.why}", hint="run plan again"
+        )
     if not is_in(action.after, written):
         raise RegistryError(
             f"read back {reference}: it holds {_named(written)}, not what was pushed",

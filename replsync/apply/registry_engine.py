@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from replsync.apply.engine import Sent
+from replsync.apply.engine import Guard, Sent
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor
 from replsync.oci.reference import Reference, Repository
@@ -47,24 +47,25 @@ class RegistryEngine:
         """Say what would be moved."""
         return await self._sources.of(name).content()
 
-    async def push(self, name: SourceName, target: Reference, sent: Sent) -> None:
+    async def push(self, name: SourceName, target: Reference, sent: Sent, guard: Guard) -> None:
         """Copy an image with everything below it."""
         if isinstance(name, DaemonSource):
             async with self._exports, self._sources.of(name).open() as image:
-                await self._push(image, target, sent)
+                await self._push(image, target, sent, guard)
         else:
             async with self._sources.of(name).open() as image:
-                await self._push(image, target, sent)
+                await self._push(image, target, sent, guard)
 
-    async def bury(self, config: bytes, target: Reference) -> None:
+    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
         """Push a tombstone."""
         repository = target.repository
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
             await self._ensure(repository, blob, _whole(data), None)
+        await guard()
         await self._client.put(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
-    async def _push(self, image: OpenImage, target: Reference, sent: Sent) -> None:
+    async def _push(self, image: OpenImage, target: Reference, sent: Sent, guard: Guard) -> None:
         def body(blob: Descriptor) -> Body:
             async def counted() -> AsyncGenerator[bytes, None]:
                 async with aclosing(image.read(blob)) as parts:
@@ -78,6 +79,7 @@ class RegistryEngine:
         await together(self._ensure(repository, blob, body(blob), image.repository) for blob in image.tree.blobs)
         for digest, document in image.tree.in_push_order:
             await self._client.put(repository.at(digest), document.raw, document.media_type)
+        await guard()
         await self._client.put(target, image.tree.root.raw, image.tree.root.media_type)
 
     async def _ensure(self, repository: Repository, blob: Descriptor, body: Body, source: Repository | None) -> None:

@@ -66,7 +66,7 @@ def _app_slug(path: Path) -> str | None:
 
     try:
         content = YAML(typ="safe", pure=True).load(path.read_bytes())
-    except (YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
+    except (YAMLError, OSError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"find the application: {path} can't be read as YAML", hint="mend it, or add `app` to the manifest"
         ) from error

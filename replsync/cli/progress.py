@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from replsync.apply.executor import Watcher
@@ -70,7 +70,8 @@ class Lines(Quiet):
     def ended(self, outcome: Outcome) -> None:
         """Print the line."""
         super().ended(outcome)
-        print(outcome_line(outcome), file=sys.stderr, flush=True)
+        with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
+            print(outcome_line(outcome), file=sys.stderr, flush=True)
 
 
 class Display(Quiet):

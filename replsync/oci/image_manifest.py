@@ -5,6 +5,7 @@ Sources of the rules: OCI image-spec (manifest.md, image-index.md) and Docker's
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES, DOCKER_SCHEMA1_SIGNED, DOCKER
 MAX_SIZE = 4 * 1024 * 1024
 """Bytes; the least that a registry must take, and the most that is read (distribution-spec, push)."""
 
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/-]{3,255}")  # RFC 6838, 4.2, loosely
 _IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 
 
@@ -137,6 +139,9 @@ def parse_document(raw: bytes, content_type: str) -> Document:
                 raw, media_type, _descriptor(body["config"]), tuple(_descriptor(one) for one in body["layers"])
             )
         if media_type in INDEX_TYPES:
+            artifact_type = body.get("artifactType")
+            if artifact_type is not None and not _MEDIA_TYPE.fullmatch(artifact_type):
+                raise ValueError(f"an artifactType of {artifact_type!r}")
             return ImageIndex(
                 raw, media_type, tuple(_descriptor(one) for one in body["manifests"]), body.get("artifactType")
             )
@@ -170,7 +175,7 @@ def _descriptor(data: Any) -> Descriptor:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"a size of {size!r}")
     media_type = data["mediaType"]
-    if not isinstance(media_type, str):
+    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise ValueError(f"a media type of {media_type!r}")
     platform = data.get("platform")
     return Descriptor(

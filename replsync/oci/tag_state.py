@@ -59,11 +59,14 @@ class Resolved:
 
     `digest` is None wherever a Docker daemon is on the way: it may write the
     image manifest anew, and only `config` (the image ID) stays the same.
+    `whole` is then the digest of what the source has, perhaps an index of which
+    the daemon would push one image: a tag that holds just that needs no push.
     """
 
     source: SourceName
     digest: Digest | None
     config: Digest | None = None
+    whole: Digest | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ EMPTY_LAYER_DIGEST = sha256(EMPTY_LAYER)
 
 _MAX_EMPTY_LAYER = 1024
 _MAX_CONFIG = 64 * 1024
+MAX_TOMBSTONE = _MAX_EMPTY_LAYER + _MAX_CONFIG
+"""Bytes of blobs that a tombstone has at most."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,14 @@ def read_epitaph(config: bytes) -> Epitaph | None:
         labels = json.loads(config)["config"]["Labels"]
         if labels[LABEL] != "1":
             return None
-        return Epitaph(
+        epitaph = Epitaph(
             reference=str(labels[f"{LABEL}.reference"]),
             reason=str(labels[f"{LABEL}.reason"]),
             replaces=parse_digest(labels[f"{LABEL}.replaces"]),
             replaces_media_type=str(labels[f"{LABEL}.replaces.media-type"]),
         )
+        tombstone_config(epitaph)  # half a surrogate pair is JSON, and can't be written again
+        return epitaph
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
 

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from replsync.manifest.model import Image, Manifest
 from replsync.oci.digest import Digest, sha256, short
+from replsync.oci.image_manifest import INDEX_TYPES
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import RegistrySource
 from replsync.oci.tag_state import (
@@ -120,6 +121,11 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
         case Present() if _same(wanted, state):
             return Action(Kind.UNCHANGED, image.name, reference, before, before, "the registry has this image")
         case Present():
+            if situation.daemon_pushes and state.media_type in INDEX_TYPES:
+                return blocked(
+                    "the tag holds a multi-platform index, and a daemon would put one platform in its place; "
+                    "use --engine registry"
+                )
             if image.is_mutable(reference.tag or ""):
                 return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
             return blocked(
@@ -236,6 +242,8 @@ def _tombstone(
 def _same(wanted: Resolved, present: Present) -> bool:
     if wanted.digest is not None:
         return wanted.digest == present.digest
+    if wanted.whole == present.digest:
+        return True
     return wanted.config is not None and wanted.config == present.config
 
 

@@ -1,12 +1,12 @@
 """Which repository of the target holds which blob, as far as this run has found out."""
 
+import asyncio
 from collections.abc import Iterable
 
 from replsync.errors import ReplsyncError
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository
 from replsync.registry.client import RegistryClient
-from replsync.registry.together import together
 
 MAX_SIBLINGS = 8
 """Other repositories that are asked for a missing blob: a look-up each, so that many repositories stay cheap."""
@@ -20,6 +20,8 @@ class BlobMap:
         self._siblings = tuple(sorted(set(siblings)))
         self._known: dict[tuple[Repository, Digest], bool] = {}
         self._holders: dict[Digest, Repository] = {}
+        self._asking: dict[tuple[Repository, Digest], asyncio.Lock] = {}
+        self._searching: dict[Digest, asyncio.Lock] = {}
 
     def note(self, repository: Repository, digest: Digest) -> None:
         """Remember that `repository` has the blob now."""
@@ -28,12 +30,13 @@ class BlobMap:
 
     async def has(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob. Raises RegistryError where the registry doesn't say."""
-        if (repository, digest) not in self._known:
-            if await self._client.has_blob(repository, digest):
-                self.note(repository, digest)
-            else:
-                self._known.setdefault((repository, digest), False)
-        return self._known[repository, digest]
+        async with self._asking.setdefault((repository, digest), asyncio.Lock()):  # once, however many ask
+            if (repository, digest) not in self._known:
+                if await self._client.has_blob(repository, digest):
+                    self.note(repository, digest)
+                else:
+                    self._known.setdefault((repository, digest), False)
+            return self._known[repository, digest]
 
     async def mountable(self, repository: Repository, digest: Digest, source: Repository | None) -> Repository | None:
         """Another repository of the same registry that has the blob; None where none is known to have it.
@@ -43,9 +46,12 @@ class BlobMap:
         """
         if source and source.host == repository.host and source != repository:
             return source
-        if digest not in self._holders:
+        async with self._searching.setdefault(digest, asyncio.Lock()):
             others = [one for one in self._siblings if one != repository and one.host == repository.host]
-            await together(self._try(one, digest) for one in others[:MAX_SIBLINGS])
+            for other in others[:MAX_SIBLINGS]:
+                if digest in self._holders:
+                    break
+                await self._try(other, digest)
         holder = self._holders.get(digest)
         return holder if holder and holder != repository and holder.host == repository.host else None
 

@@ -15,6 +15,7 @@ from replsync.errors import NotFound, RegistryError, RegistryUnreachable, SignIn
 from replsync.oci.digest import Digest, digest_of, hasher_of, parse_digest
 from replsync.oci.image_manifest import (
     ACCEPT,
+    DOCKER_SCHEMA1_SIGNED,
     MAX_SIZE,
     Descriptor,
     Document,
@@ -142,17 +143,19 @@ class RegistryClient:
             headers={"Accept": ACCEPT},
             limit=MAX_SIZE,
         )
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         header = answer.headers.get("Docker-Content-Digest", "")
         expected = reference.digest or _stated_digest(header)
         if header and expected is None:
             raise RegistryError(f"{operation}: the registry names a digest that is none")
         actual = digest_of(answer.body, expected or Digest("sha256:"))
+        if media_type == DOCKER_SCHEMA1_SIGNED:
+            return Fetched(answer.body, media_type, expected or actual)  # its digest leaves the signatures out
         if expected is not None and actual != expected:
             raise RegistryError(
                 f"{operation}: the content is {actual}, not {expected}",
                 hint="the registry, or a proxy on the way, changes what it serves: don't trust it",
             )
-        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         return Fetched(answer.body, media_type, actual)
 
     async def tree(self, reference: Reference) -> ImageTree:

@@ -2,11 +2,21 @@
 
 from replsync.errors import NotFound, RegistryError, UnsupportedImage
 from replsync.oci.digest import sha256
-from replsync.oci.image_manifest import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, ImageManifest
+from replsync.oci.image_manifest import (
+    DOCKER_SCHEMA1,
+    DOCKER_SCHEMA1_SIGNED,
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Document,
+    ImageManifest,
+)
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import may_be_tombstone, read_epitaph
 from replsync.registry.client import Fetched, RegistryClient
+
+_DOCUMENTS = (*MANIFEST_TYPES, *INDEX_TYPES)
+_LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
 
 
 async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
@@ -20,11 +30,11 @@ async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
     except NotFound:
         return Absent()
     except RegistryError as error:
-        return Unreadable(error.message)
+        return Unreadable(error.in_full)
     try:
         return await _state(client, reference, fetched)
     except RegistryError as error:  # a missing config too: the tag itself is there
-        return Unreadable(error.message)
+        return Unreadable(error.in_full)
 
 
 async def _state(client: RegistryClient, reference: Reference, fetched: Fetched) -> TagState:
@@ -33,10 +43,12 @@ async def _state(client: RegistryClient, reference: Reference, fetched: Fetched)
     except UnsupportedImage as error:
         if fetched.media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED):
             return Present(fetched.digest, fetched.media_type)  # never copied, but it may be retired
-        return Unreadable(error.message)
+        return Unreadable(error.in_full)
     if not document.is_image:
         kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
         return Artifact(fetched.digest, kind or fetched.media_type)
+    if foreign := _foreign_content(document):
+        return Artifact(fetched.digest, foreign)
     if not isinstance(document, ImageManifest):
         return Present(fetched.digest, fetched.media_type)
     if may_be_tombstone(document):
@@ -47,12 +59,20 @@ async def _state(client: RegistryClient, reference: Reference, fetched: Fetched)
     return Present(fetched.digest, fetched.media_type, document.config.digest)
 
 
+def _foreign_content(document: Document) -> str | None:
+    """The media type of what is in it, where none of that is an image's: so with signatures and build caches."""
+    inner = document.layers if isinstance(document, ImageManifest) else document.manifests
+    types = [one.media_type for one in inner]
+    own = _LAYERS if isinstance(document, ImageManifest) else _DOCUMENTS
+    return types[0] if types and not any(one.startswith(own) for one in types) else None
+
+
 async def _still_there(client: RegistryClient, reference: Reference) -> Present | None:
     """The image that a tombstone replaced, if it can still be read by digest."""
     try:
         fetched = await client.fetch(reference)
         document = fetched.parse()
-    except (RegistryError, UnsupportedImage):
+    except (NotFound, UnsupportedImage):  # any other failure says nothing of what is there
         return None
     config = document.config.digest if isinstance(document, ImageManifest) else None
     return Present(fetched.digest, fetched.media_type, config)

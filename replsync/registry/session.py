@@ -142,17 +142,15 @@ class Session:
             url = self._url(operation, path)
 
             async def send(signed: dict[str, str]) -> Answer:
-                async with self._slots:
-                    return await self._transport.fetch(method, url, signed, data=data, limit=limit)
+                return await self._transport.fetch(method, url, signed, data=data, limit=limit)
 
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
             return answer
 
-        if once:
-            return await attempt()
-        return await retrying(self.persistence)(attempt)
+        async with self._slots:  # around the tries: their clock must not run while others have their turn
+            return await attempt() if once else await retrying(self.persistence)(attempt)
 
     async def upload(
         self, operation: str, method: str, url: str, scopes: Scopes, headers: Mapping[str, str], body: Body, size: int
@@ -265,7 +263,7 @@ class Session:
             raise SignInError(
                 f"{operation}: the registry's token server {host_of(realm)} is of another site, "
                 f"so the credential for {self.host} is not sent there",
-                hint="--engine docker leaves signing in to Docker, which sends it wherever the registry says",
+                hint="name the registry by a host of its token server's site, if it has one",
                 host=self.host,
             )
         request = token_request(challenge, realm, scopes, credential)

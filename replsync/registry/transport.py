@@ -252,7 +252,8 @@ class Transport:
 
     def _note_retry_after(self, status: int, headers: CIMultiDictProxy[str], url: str) -> None:
         if status in (429, 503) and (seconds := retry_after(headers.get("Retry-After"), time.time())) is not None:
-            self._not_before[host_of(url)] = time.monotonic() + seconds
+            host = host_of(url)
+            self._not_before[host] = max(self._not_before.get(host, 0.0), time.monotonic() + seconds)
 
     def _proxy(self, url: str) -> str | None:
         parts = urlsplit(url)

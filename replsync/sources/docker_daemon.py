@@ -5,6 +5,7 @@ imported where it is used, and called in threads.
 """
 
 import asyncio
+import re
 import shutil
 import subprocess
 import tempfile
@@ -69,13 +70,22 @@ def translated(operation: str, work: Callable[["DockerClient"], T]) -> T:
             f"{operation}: the Docker daemon has no such image", hint="build or pull it; see `docker images`"
         ) from error
     except DockerException as error:
-        said = " ".join((error.stderr or "").split())[-_SHOWN:]
+        said = shown(error.stderr or "")
         hint = None
         if "Cannot connect to the Docker daemon" in said or "docker.sock" in said:
             hint = "start Docker, or point DOCKER_HOST at it"
         elif "denied" in said or "unauthorized" in said or "authentication" in said:
             hint = "sign the daemon's client in with `docker login`"
         raise DockerError(f"{operation}: docker said: {said}", hint=hint) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise DockerError(
+            f"{operation}: the `docker` command's answer can't be read", hint="see what `docker info` says"
+        ) from error
+
+
+def shown(said: str) -> str:
+    """Return the end of docker's own words in one line; queries of URLs are cut, since they may hold signatures."""
+    return re.sub(r"(https?://[^\s?]*)\?[^\s\"']*", r"\1?...", " ".join(said.split()))[-_SHOWN:]
 
 
 def uses_containerd_store(client: "DockerClient") -> bool:

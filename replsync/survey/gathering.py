@@ -4,13 +4,14 @@ Each tag of the manifest costs one HEAD at the target and one at its source;
 only where those differ is more read.
 """
 
+import re
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
-from replsync.errors import RegistryError, ReplsyncError, UnsupportedImage
+from replsync.errors import NotFound, PermissionDenied, RegistryError, ReplsyncError, UnsupportedImage
 from replsync.manifest.model import Image, Manifest, Tag
-from replsync.oci.image_manifest import Descriptor
+from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import RegistrySource, SourceName
 from replsync.oci.tag_state import (
@@ -24,11 +25,17 @@ from replsync.oci.tag_state import (
     Unreadable,
     Wanted,
 )
+from replsync.oci.tombstone import MAX_TOMBSTONE
 from replsync.plan.planner import Situation, Target
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
 from replsync.registry.together import together
 from replsync.sources.image_source import Content
+
+# Signatures and attestations of an image, where a registry has no referrers API (distribution-spec, "Referrers Tag
+# Schema"; cosign's names are of the same form).
+_REFERRERS = re.compile(r"sha(256|512)-[0-9a-f]{32,}")
+_NO_LIST = "if this registry lists no tags, or not to you, set policy.unlisted: ignore"
 
 
 class Offer(Protocol):
@@ -89,10 +96,17 @@ async def _others(manifest: Manifest, target: Target, client: RegistryClient) ->
         repository = target.repository(image.name)
         known = {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
         try:
-            return [repository.tagged(tag) for tag in await client.tags(repository) if tag not in known]
+            return [
+                repository.tagged(tag)
+                for tag in await client.tags(repository)
+                if tag not in known and not _REFERRERS.match(tag)
+            ]
+        except PermissionDenied as error:
+            raise PermissionDenied(error.message, hint=_NO_LIST, host=error.host) from error
         except RegistryError as error:
-            hint = error.hint or "if this registry lists no tags, set policy.unlisted: ignore"
-            raise RegistryError(error.message, hint=hint, status=error.status, codes=error.codes) from error
+            raise RegistryError(
+                error.message, hint=error.hint or _NO_LIST, status=error.status, codes=error.codes
+            ) from error
 
     return [reference for found in await together(map(of, manifest.images)) for reference in found]
 
@@ -101,7 +115,7 @@ async def _head(client: RegistryClient, reference: Reference) -> Descriptor | Ab
     try:
         return await client.head(reference) or Absent()
     except RegistryError as error:
-        return Unreadable(error.message)
+        return Unreadable(error.in_full)
 
 
 async def _listed(
@@ -111,11 +125,16 @@ async def _listed(
     wanted = await _wanted(image, tag, reference, found, offer)
     if not isinstance(found, Descriptor):
         state: TagState = found
-    elif isinstance(wanted, Resolved) and wanted.digest == found.digest:
+    elif isinstance(wanted, Resolved) and wanted.digest == found.digest and not _is_tiny(found):
         return Present(found.digest, found.media_type), wanted
     else:
         state = await _restorable(await read_tag(client, reference), reference, client)
-    return state, await _pushable(wanted, offer)
+    return state, await _pushable(wanted, client, offer)
+
+
+def _is_tiny(found: Descriptor) -> bool:
+    """Whether it may be a tombstone, which even the same digest at the source doesn't make an image."""
+    return found.media_type == DOCKER_MANIFEST and found.size < 1024
 
 
 async def _restorable(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
@@ -124,8 +143,10 @@ async def _restorable(state: TagState, reference: Reference, client: RegistryCli
         return state
     try:
         await client.tree(reference.repository.at(state.replaced.digest))
-    except (RegistryError, UnsupportedImage):
+    except (NotFound, UnsupportedImage):
         return replace(state, replaced=None)
+    except RegistryError as error:
+        return Unreadable(error.in_full)
     return state
 
 
@@ -159,16 +180,21 @@ async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
         return Unavailable(f"adopted without a source, and {error.message}; add a source")
 
 
-async def _pushable(wanted: Wanted, offer: Offer) -> Wanted:
-    """What is going to be pushed must be of a kind that can be: its image manifests say so."""
+async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wanted:
+    """What is going to be pushed must be of a kind that can be, and no tombstone: its image manifests say so."""
     if not isinstance(wanted, Resolved):
         return wanted
     try:
-        await offer.content(wanted.source)
+        content = await offer.content(wanted.source)
+        exact = wanted.digest or wanted.whole
+        if content.repository and exact and content.total <= MAX_TOMBSTONE:
+            state = await read_tag(client, content.repository.at(exact))
+            if isinstance(state, Tombstone):
+                return Unavailable(f"source: {wanted.source} was retired: {state.epitaph.reason}; name another source")
     except ReplsyncError as error:
         return Unavailable(_said(error))
     return wanted
 
 
 def _said(error: ReplsyncError) -> str:
-    return f"source: {error.message}" + (f"; {error.hint}" if error.hint else "")
+    return f"source: {error.in_full}"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from replsync.errors import RegistryError
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
@@ -30,7 +31,7 @@ async def _look_up(action: Action, offer: Offer, blobs: BlobMap) -> None:
     content = await offer.content(action.source.name)
 
     async def one(blob: Descriptor) -> None:
-        if not await blobs.has(action.reference.repository, blob.digest):
+        if not await _has(blobs, action.reference.repository, blob.digest):
             await blobs.mountable(action.reference.repository, blob.digest, content.repository)
 
     await together(one(blob) for blob in content.blobs or ())
@@ -49,7 +50,7 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: dict[Di
     upload = mount = 0
     for blob in content.blobs:
         holders = moved.setdefault(blob.digest, set())
-        if repository in holders or await blobs.has(repository, blob.digest):
+        if repository in holders or await _has(blobs, repository, blob.digest):
             continue
         if holders or await blobs.mountable(repository, blob.digest, content.repository):
             mount += blob.size
@@ -57,3 +58,11 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: dict[Di
             upload += blob.size
         holders.add(repository)
     return replace(action, bytes=ByteCount(content.total, upload, mount))
+
+
+async def _has(blobs: BlobMap, repository: Repository, digest: Digest) -> bool:
+    """Bytes are told, nothing hangs on them: a blob that can't be looked up counts as one to send."""
+    try:
+        return await blobs.has(repository, digest)
+    except RegistryError:
+        return False
