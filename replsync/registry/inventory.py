@@ -72,7 +72,11 @@ async def _still_there(client: RegistryClient, reference: Reference) -> Present 
     try:
         fetched = await client.fetch(reference)
         document = fetched.parse()
-    except (NotFound, UnsupportedImage):  # any other failure says nothing of what is there
+    except UnsupportedImage:
         return None
+    except RegistryError as error:
+        if error.status == 404:  # by digest, where a registry has no reason to name a code
+            return None
+        raise
     config = document.config.digest if isinstance(document, ImageManifest) else None
     return Present(fetched.digest, fetched.media_type, config)

@@ -129,7 +129,7 @@ async def test_a_tombstone_is_known_and_what_it_replaced_is_found(
     assert await read_tag(client, repository.tagged("1")) == expected
 
 
-@pytest.mark.parametrize("answer", [refusal(404, "MANIFEST_UNKNOWN"), Reply(404), Reply(500), served(b"{}"), reset])
+@pytest.mark.parametrize("answer", [refusal(404, "MANIFEST_UNKNOWN"), Reply(404)])
 async def test_what_a_tombstone_replaced_may_be_gone(
     scripted: Scripted, client: RegistryClient, answer: Answer
 ) -> None:
@@ -139,6 +139,16 @@ async def test_what_a_tombstone_replaced_may_be_gone(
     state = await read_tag(client, tag(scripted.host))
     assert isinstance(state, Tombstone)
     assert state.replaced is None
+
+
+@pytest.mark.parametrize("answer", [Reply(500), served(b"{}"), reset])
+async def test_what_a_tombstone_replaced_is_not_gone_because_it_can_not_be_read(
+    scripted: Scripted, client: RegistryClient, answer: Answer
+) -> None:
+    scripted.on(MANIFEST, served(TOMBSTONE, DOCKER_MANIFEST))
+    scripted.on(CONFIG_PATH, Reply(200, CONFIG))
+    scripted.on(f"GET /v2/app/worker/manifests/{IMAGE.digest}", answer)
+    assert isinstance(await read_tag(client, tag(scripted.host)), Unreadable)
 
 
 @pytest.mark.parametrize("answer", [refusal(404, "BLOB_UNKNOWN"), refusal(404, "NAME_UNKNOWN"), Reply(500), reset])
