@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -14,6 +15,7 @@ from replsync.cli import options
 from replsync.errors import ReplsyncError
 from replsync.manifest.faults import InvalidManifest
 
+FAILED = 1
 USAGE = 64
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -117,13 +119,24 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a plan has the same bytes whatever the locale is
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell closed it: what is said goes nowhere
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end of the process
     try:
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        _drop_stdout()
         code = _BROKEN_PIPE
+    except OSError as error:  # a full disk behind stdout, a working folder that is gone
+        _drop_stdout()
+        code = _say(f"{error.filename or 'write the output'}: {error.strerror}", "mend that, and run it again", FAILED)
     sys.exit(code)
+
+
+def _drop_stdout() -> None:
+    """What is still to be written goes nowhere: the interpreter would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:
