@@ -128,7 +128,9 @@ class _Builder:
         elif kind is DocumentStartEvent:
             self.documents += 1
             if self.documents > 1:
-                self.stop(event, "a second document starts here, a manifest is one document", "remove the `---`")
+                self.stop(
+                    event, f"a second document starts here, a {self.source.kind} is one document", "remove the `---`"
+                )
 
     def stop(self, event: Any, message: str, proposal: str | None = None) -> NoReturn:
         """Give up: raise InvalidManifest with the faults so far and this one."""
@@ -233,13 +235,13 @@ class _Builder:
         if type(event) is ScalarEvent and text in ("!", _STR_TAG):
             return
         written = text.replace("tag:yaml.org,2002:", "!!")
-        self._fault(place, f"the YAML tag {shown(written)} has no meaning in a manifest", "remove it")
+        self._fault(place, f"the YAML tag {shown(written)} has no meaning in a {self.source.kind}", "remove it")
 
     def _fault(self, position: Position, message: str, proposal: str | None = None) -> None:
         self.faults.append(self.source.fault(position, message, proposal))
 
 
-class _Scanner(Scanner):
+class FastScanner(Scanner):
     """ruamel's scanner with its busiest properties as attributes, and fewer calls: it takes half as long."""
 
     reader: Any = None
@@ -278,7 +280,7 @@ class _Scanner(Scanner):
             raise ScannerError(context, start_mark, "escape beyond Unicode", self.reader.get_mark()) from error
 
 
-class _Parser(Parser):
+class FastParser(Parser):
     """The same for ruamel's parser."""
 
     scanner: Any = None
@@ -294,7 +296,7 @@ def read_tree(source: SourceText) -> Tree | None:
     Raises InvalidManifest where it is not YAML, or is built to overwhelm.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.Scanner, yaml.Parser = _Scanner, _Parser
+    yaml.Scanner, yaml.Parser = FastScanner, FastParser
     builder = _Builder(source)
     try:
         for event in yaml.parse(source.text):
