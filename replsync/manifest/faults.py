@@ -1,4 +1,4 @@
-"""Faults in a manifest: where, what, and a proposal; and the report that a person reads.
+"""Faults in a manifest or its lock file: where, what, and a proposal; and the report that a person reads.
 
 What a report quotes comes from a file that may hold anything: `harmless`
 escapes control characters and stars out credentials in addresses.
@@ -39,7 +39,7 @@ class Fault:
 
 
 class InvalidManifest(InvalidInput):
-    """The manifest has faults: all of them, sorted by position. `str()` is the whole report."""
+    """The manifest, or its lock file, has faults: all of them, sorted by position. `str()` is the whole report."""
 
     def __init__(self, name: str, faults: Sequence[Fault]) -> None:
         self.name = name

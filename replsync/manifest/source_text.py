@@ -1,4 +1,4 @@
-"""From the bytes of a manifest to its text: size, encoding, lines."""
+"""From the bytes of a manifest, or of its lock file, to text: size, encoding, lines."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from replsync.manifest.faults import Fault, InvalidManifest, harmless
 
 MAX_SIZE = 8 * 1024 * 1024
-"""Bytes of a manifest."""
+"""Bytes of a manifest, and of its lock file."""
 
 _UTF8 = "save the file as UTF-8"
 
@@ -22,11 +22,15 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceText:
-    """The text of the file `name`, without a byte order mark, and its lines."""
+    """The text of the file `name`, without a byte order mark, and its lines.
+
+    `kind` is what messages call such a file.
+    """
 
     name: str
     text: str
     lines: Sequence[str]
+    kind: str = "manifest"
 
     def fault(self, position: Position, message: str, proposal: str | None = None) -> Fault:
         """Return the fault at `position`, with its line as the excerpt."""
@@ -46,27 +50,28 @@ class SourceText:
         return Position(len(re.findall(r"\r\n|\r|\n", before)) + 1, index - start + 1)
 
 
-def decode(data: bytes, name: str) -> SourceText:
-    """Return the text of a manifest: UTF-8, with or without a byte order mark, at most 8 MiB.
+def decode(data: bytes, name: str, kind: str = "manifest") -> SourceText:
+    """Return the text of a manifest, or of another `kind` of file.
 
+    It is UTF-8, with or without a byte order mark, and has at most 8 MiB.
     Raises InvalidManifest for anything else.
     """
     if len(data) > MAX_SIZE:
-        message = f"the file has {len(data)} bytes, a manifest may have {MAX_SIZE} (8 MiB)"
+        message = f"the file has {len(data)} bytes, a {kind} may have {MAX_SIZE} (8 MiB)"
         raise InvalidManifest(name, [Fault(1, 1, message, "is this the right file?")])
     for encoding in ("UTF-32", "UTF-16"):
         if _looks_like(data, encoding):
-            raise InvalidManifest(name, [Fault(1, 1, f"the file is in {encoding}, a manifest is in UTF-8", _UTF8)])
+            raise InvalidManifest(name, [Fault(1, 1, f"the file is in {encoding}, a {kind} is in UTF-8", _UTF8)])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidManifest(name, [_not_utf8(data, name)]) from error
-    return _source_text(name, text)
+    return _source_text(name, text, kind)
 
 
-def _source_text(name: str, text: str) -> SourceText:
+def _source_text(name: str, text: str, kind: str = "manifest") -> SourceText:
     # The line ends that ruamel counts; str.splitlines knows more of them.
-    return SourceText(name, text, re.split(r"\r\n|\r|\n", text))
+    return SourceText(name, text, re.split(r"\r\n|\r|\n", text), kind)
 
 
 def _looks_like(data: bytes, encoding: str) -> bool:

@@ -24,7 +24,7 @@ def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, 
     found = (re.search(r"(?:found|got) (?:character )?'(.*)'", problem) or ("", ""))[1]
     before = source.lines[here.line - 1][: here.column - 1] if here.line <= len(source.lines) else ""
     if problem == DIRECTIVE:
-        return here, "a line that starts with `%` has no meaning in a manifest", "remove it"
+        return here, f"a line that starts with `%` has no meaning in a {source.kind}", "remove it"
     if "cannot start any token" in problem:
         if found == r"\t":
             return here, "YAML is not indented by tabs", "use spaces"
@@ -65,7 +65,7 @@ def explain(error: MarkedYAMLError, source: SourceText) -> tuple[Position, str, 
     if context.endswith("an alias") or context.endswith("an anchor"):
         return opened, "`*` and `&` start an alias and an anchor, which need a name", _QUOTE
     if " tag" in context or "tag handle" in problem:
-        return opened, "`!` starts a YAML tag, which has no meaning in a manifest", _QUOTE
+        return opened, f"`!` starts a YAML tag, which has no meaning in a {source.kind}", _QUOTE
     if "block scalar" in context:
         return here, "behind `|` or `>` the line must end", _QUOTE
     return here, f"this is not YAML: {context}: {problem}" if context else f"this is not YAML: {problem}", None

@@ -1,0 +1,114 @@
+"""Looks up the sources for a lock file, and offers to a plan what the lock file says."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from replsync.errors import InvalidInput, ReplsyncError, UsageError
+from replsync.manifest.lock import Lock, LockCheck, compared, needed
+from replsync.manifest.model import Manifest
+from replsync.oci.digest import Digest
+from replsync.oci.reference import Reference, Repository
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
+from replsync.oci.tag_state import Resolved
+from replsync.registry.together import together
+from replsync.sources.image_source import Content
+from replsync.survey.gathering import Offer
+
+
+class LockedOffer:
+    """Offers what the lock says, and what `offer` says of all else.
+
+    Without `ask_sources` no source is contacted: a digest is taken as it is,
+    what it holds stays unknown, and only the repositories `own`, which are the
+    target's, are still asked for what they have by digest.
+    """
+
+    def __init__(self, offer: Offer, lock: Lock, *, ask_sources: bool, own: frozenset[Repository]) -> None:
+        self._offer = offer
+        self._lock = lock
+        self._ask_sources = ask_sources
+        self._own = own
+
+    @property
+    def daemon_pushes(self) -> bool:
+        """As `offer` has it."""
+        return self._offer.daemon_pushes
+
+    async def identify(self, name: SourceName) -> Resolved:
+        """Say what would be pushed, by the lock where it has this source.
+
+        Raises InvalidInput where it can't be said without asking, UsageError
+        where a daemon would have to ask.
+        """
+        locked = self._lock.digests.get(name)
+        match name:
+            case RegistrySource():
+                return await self._registry_image(pinned(name, locked) if locked else name, locked)
+            case DaemonSource() if locked:
+                return Resolved(name, None, locked)
+            case DaemonSource() if self._ask_sources:
+                return await self._offer.identify(name)
+            case DaemonSource(str() as image_id):
+                return Resolved(name, None, image_id)
+            case DaemonSource():
+                raise self._unknown(name)
+            case _:
+                assert_never(name)
+
+    async def content(self, name: SourceName) -> Content | None:
+        """Say what a push would move; None where that would mean to ask a source, and none may be asked."""
+        return await self._offer.content(name) if self._may_ask(name) else None
+
+    async def _registry_image(self, name: RegistrySource, locked: Digest | None) -> Resolved:
+        if locked and not self.daemon_pushes:
+            return Resolved(name, locked)
+        if self._may_ask(name):
+            return await self._offer.identify(name)
+        if self.daemon_pushes:
+            raise UsageError(
+                f"look up {name}: which of its images the daemon would push, only the source can say",
+                hint="use --engine registry, or let the sources be asked",
+            )
+        if name.reference.digest is None:
+            raise self._unknown(name)
+        return Resolved(name, name.reference.digest)
+
+    def _may_ask(self, name: SourceName) -> bool:
+        match name:
+            case _ if self._ask_sources:
+                return True
+            case RegistrySource(Reference(repository=repository, digest=str())):
+                return repository in self._own
+            case _:
+                return False
+
+    def _unknown(self, name: SourceName) -> InvalidInput:
+        return InvalidInput(f"look up {name}: {self._lock.name} does not have it", hint="run `replsync lock`")
+
+
+async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceName, Digest | ReplsyncError]:
+    """Say what each source is now: its digest, for a daemon's image its image ID, or why it can't be locked.
+
+    What it is made of is read too, so that what is never pushed is not locked either.
+    """
+
+    async def one(source: SourceName) -> Digest | ReplsyncError:
+        try:
+            resolved = await offer.identify(source)
+            await offer.content(resolved.source)
+        except ReplsyncError as error:
+            return error
+        # Where a daemon pushes, `config` is one platform's: the lock is the same whoever pushes.
+        found = resolved.digest or resolved.whole or resolved.config
+        if found is None:
+            raise AssertionError("what was identified has a digest, or an image ID")
+        return found
+
+    names = list(dict.fromkeys(sources))
+    return dict(zip(names, await together(map(one, names)), strict=True))
+
+
+async def check(lock: Lock, manifest: Manifest, offer: Offer) -> LockCheck:
+    """Look up each source that the lock has and the manifest needs, and compare."""
+    found = await look_up((source for source in needed(manifest) if source in lock.digests), offer)
+    return compared(lock, manifest, found)
