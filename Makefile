@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
+PLAN := schemas/plan.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
 UV := uv==0.13.9
 
@@ -29,6 +30,7 @@ check: $(READY) ## Lint, types, the schema, and the tests that need no server pr
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
+	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/pytest -m "not docker_registry and not dockerd and not skopeo"
 
 test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
@@ -38,10 +40,12 @@ test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo wher
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, restore it
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
-schema: $(READY) ## Write the JSON Schema of replicated-images.yaml anew from the model
+schema: $(READY) ## Write the JSON Schemas of manifest and plan anew from the code
 	@mkdir -p build $(dir $(SCHEMA))
 	@$(BIN)/replsync schema > build/schema.json
+	@$(BIN)/replsync schema plan > build/plan.schema.json
 	@mv build/schema.json $(SCHEMA)
+	@mv build/plan.schema.json $(PLAN)
 
 fmt: $(READY) ## Format the code, and mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .

@@ -94,6 +94,16 @@ class ChangedMeanwhile(ReplsyncError):
     """A tag is not in the state that the plan was made for."""
 
 
+class StalePlan(ReplsyncError):
+    """A saved plan that was changed, or that no longer fits what it was made for."""
+
+    exit_code = 5
+
+
+class JournalError(ReplsyncError):
+    """The journal can't be written, so that nothing else is."""
+
+
 class PartialFailure(ReplsyncError):
     """Some actions failed, the others are done."""
 

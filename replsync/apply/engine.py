@@ -5,6 +5,7 @@ from typing import Protocol
 
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import SourceName
+from replsync.oci.tag_state import Resolved
 
 Guard = Callable[[], Awaitable[None]]
 """Looks at the tag once more, right before it is written; raises ReplsyncError where it must not be."""
@@ -15,6 +16,10 @@ Sent = Callable[[int], None]
 
 class Engine(Protocol):
     """Writes to the target. Each call is safe to repeat."""
+
+    async def identify(self, name: SourceName) -> Resolved:
+        """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
+        ...
 
     async def push(self, name: SourceName, target: Reference, sent: Sent, guard: Guard) -> None:
         """Make `target` the image of this source. Raises ReplsyncError."""

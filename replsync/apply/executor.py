@@ -1,17 +1,17 @@
 """Carries a plan out: every tag is read before it is written, and after."""
 
 import asyncio
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from replsync.apply.engine import Engine
-from replsync.errors import ChangedMeanwhile, RegistryError, ReplsyncError, SignInError
+from replsync.errors import ChangedMeanwhile, JournalError, RegistryError, ReplsyncError, SignInError
 from replsync.oci.digest import Digest, short
-from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
+from replsync.oci.reference import Repository
+from replsync.oci.source_name import DaemonSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import tombstone_config
-from replsync.plan.action import Action, Kind, Origin
-from replsync.plan.comparing import is_in
+from replsync.plan.action import Action, Bury, Copy, Kind, State
+from replsync.plan.comparing import is_in, state_of
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Outcome, Report
 from replsync.registry.client import RegistryClient
@@ -38,15 +38,33 @@ class Watcher(Protocol):
         ...
 
 
-async def execute(plan: Plan, client: RegistryClient, engine: Engine, watcher: Watcher) -> Report:
+class Journal(Protocol):
+    """Keeps what is written. Each method raises JournalError where it can't."""
+
+    async def writing(self, action: Action, before: State | None) -> None:
+        """The tag, which is `before` now, is about to be written."""
+        ...
+
+    async def wrote(self, action: Action, before: State | None, after: State | None) -> None:
+        """The tag was `before`, was written, and is `after` now."""
+        ...
+
+    async def failed(self, action: Action, before: State | None, why: str) -> None:
+        """The tag was `before`, was to be written, and nobody knows what it is."""
+        ...
+
+
+async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: Journal, watcher: Watcher) -> Report:
     """Write what the plan says, and nothing else.
 
     Images come before tombstones, and where one of an image's tags failed its
     tombstones are not tried: what replaces a retired tag has to be there first.
-    Any other action goes on, except in a repository that has refused us.
+    Any other action goes on, except in a repository that has refused us, and
+    where there is no journal to be had.
     """
     places = asyncio.Semaphore(_AT_ONCE)
     refused: set[Repository] = set()
+    unrecorded: list[JournalError] = []
 
     async def carry_out(action: Action) -> Outcome:
         repository = action.reference.repository
@@ -60,10 +78,14 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, watcher: W
                         hint="see the other tag's failure",
                         host=repository.host,
                     )
-                outcome = Done(action, await _carry_out(action, client, engine, watcher))
+                if unrecorded:
+                    raise JournalError(f"write {action.reference}: not tried, since the journal can't be written")
+                outcome = Done(action, await _Writing(action, client, engine, journal, watcher).carry_out())
             except ReplsyncError as error:
                 if isinstance(error, SignInError) and error.host == repository.host:
                     refused.add(repository)
+                if isinstance(error, JournalError):
+                    unrecorded.append(error)
                 outcome = Failed(action, error)
             watcher.ended(outcome)
         return outcome
@@ -85,53 +107,89 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, watcher: W
     return Report(tuple(found[action.reference] for action in plan.writes))
 
 
-async def _carry_out(action: Action, client: RegistryClient, engine: Engine, watcher: Watcher) -> Digest:
-    reference = action.reference
-    now = await read_tag(client, reference)
-    if is_in(action.after, now):
-        return _digest(now)  # an earlier run got this far
-    if isinstance(now, Unreadable):
-        raise RegistryError(f"write {reference}: its state can't be read: {now.why}", hint="try again later")
-    if not is_in(action.before, now):
-        raise ChangedMeanwhile(
-            f"write {reference}: the tag changed since the plan was made: "
-            f"{_named(now)} instead of {short(action.before.digest or '') if action.before else 'nothing'}",
-            hint="somebody else pushed to it; run plan again and look at it",
-        )
+class _Writing:
+    """The writing of one tag."""
 
-    async def guard() -> None:
-        found = await client.head(reference)
-        if (found.digest if found else None) != (None if isinstance(now, Absent) else _digest(now)):
+    def __init__(
+        self, action: Action, client: RegistryClient, engine: Engine, journal: Journal, watcher: Watcher
+    ) -> None:
+        self._action = action
+        self._reference = action.reference
+        self._client = client
+        self._engine = engine
+        self._journal = journal
+        self._watcher = watcher
+        self._announced = False
+
+    async def carry_out(self) -> Digest:
+        """Write the tag and return its digest. Raises ReplsyncError."""
+        now = await read_tag(self._client, self._reference)
+        if is_in(self._action.after, now):
+            return _digest(now)  # an earlier run got this far
+        if isinstance(now, Unreadable):
+            raise RegistryError(f"write {self._reference}: its state can't be read: {now.why}", hint="try again later")
+        if not is_in(self._action.before, now):
             raise ChangedMeanwhile(
-                f"write {reference}: the tag changed while its image was on the way; it was left alone",
+                f"write {self._reference}: the tag changed since the plan was made: "
+                f"{named(now)} instead of {_planned(self._action.before)}",
                 hint="somebody else pushed to it; run plan again and look at it",
             )
+        before = state_of(now)
+        try:
+            await self._write(now, before)
+            written = await self._read_back()
+        except ReplsyncError as error:
+            if self._announced and not isinstance(error, JournalError):
+                await self._journal.failed(self._action, before, error.message)
+            raise
+        await self._journal.wrote(self._action, before, state_of(written))
+        return _digest(written)
 
-    if action.epitaph:
-        await engine.bury(tombstone_config(action.epitaph), reference, guard)
-    elif action.source:
-        await engine.push(_exactly(action.source), reference, lambda size: watcher.sent(action, size), guard)
-    written = await read_tag(client, reference)
-    if isinstance(written, Unreadable):
-        raise RegistryError(
-            f"read back {reference}: it was written, and can't be read: {written.why}", hint="run plan again"
-        )
-    if not is_in(action.after, written):
-        raise RegistryError(
-            f"read back {reference}: it holds {_named(written)}, not what was pushed",
-            hint="somebody else pushed at the same time, or the registry is broken; run plan again",
-        )
-    return _digest(written)
+    async def _write(self, now: TagState, before: State | None) -> None:
+        async def guard() -> None:
+            # The line first: between the look and the write there is to be as little as possible.
+            await self._journal.writing(self._action, before)
+            self._announced = True
+            found = await self._client.head(self._reference)
+            if (found.digest if found else None) != (None if isinstance(now, Absent) else _digest(now)):
+                raise ChangedMeanwhile(
+                    f"write {self._reference}: the tag changed while its image was on the way; it was left alone",
+                    hint="somebody else pushed to it; run plan again and look at it",
+                )
 
+        match self._action.write:
+            case Bury(epitaph):
+                await self._engine.bury(tombstone_config(epitaph), self._reference, guard)
+            case Copy(source) as copy:
+                await self._refuse_moved(copy)
+                action, watcher = self._action, self._watcher
+                await self._engine.push(source, self._reference, lambda size: watcher.sent(action, size), guard)
+            case None:
+                raise AssertionError("only what is to be written comes here")
+            case _:
+                assert_never(self._action.write)
 
-def _exactly(origin: Origin) -> SourceName:
-    """The source as the plan saw it, even if its tag has moved since."""
-    match origin.name:
-        case RegistrySource() as name if origin.digest:
-            bare = RegistrySource(Reference(name.reference.repository))
-            return pinned(bare, origin.digest)
-        case RegistrySource() | DaemonSource():
-            return origin.name
+    async def _refuse_moved(self, copy: Copy) -> None:
+        """A registry is asked by digest; a daemon can't be."""
+        if isinstance(copy.source, DaemonSource) and (await self._engine.identify(copy.source)).config != copy.digest:
+            raise ChangedMeanwhile(
+                f"push {spoken(copy.source)} to {self._reference}: the daemon has another image by this name "
+                f"than image ID {short(copy.digest)}, for which the plan was made",
+                hint="run plan again and look at it",
+            )
+
+    async def _read_back(self) -> TagState:
+        written = await read_tag(self._client, self._reference)
+        if isinstance(written, Unreadable):
+            raise RegistryError(
+                f"read back {self._reference}: it was written, and can't be read: {written.why}", hint="run plan again"
+            )
+        if not is_in(self._action.after, written):
+            raise RegistryError(
+                f"read back {self._reference}: it holds {named(written)}, not what was pushed",
+                hint="somebody else pushed at the same time, or the registry is broken; run plan again",
+            )
+        return written
 
 
 def _digest(state: TagState) -> Digest:
@@ -142,7 +200,8 @@ def _digest(state: TagState) -> Digest:
             raise AssertionError("a tag that was compared is there")
 
 
-def _named(state: TagState) -> str:
+def named(state: TagState) -> str:
+    """Name what a tag is, for an error."""
     match state:
         case Present(digest):
             return f"image {short(digest)}"
@@ -154,3 +213,7 @@ def _named(state: TagState) -> str:
             return "nothing"
         case Unreadable(why):
             return f"something that can't be read ({why})"
+
+
+def _planned(state: State | None) -> str:
+    return f"{state.kind} {short(state.digest or state.config or '')}" if state else "nothing"

@@ -1,71 +1,47 @@
 """`replsync apply`."""
 
-import asyncio
-import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from replsync.apply.executor import execute
-from replsync.cli.options import Connection, Ends
-from replsync.cli.planning import use_colour
-from replsync.cli.progress import asking, watching
+from replsync.cli.carrying_out import Reviewed, carry_out, show, shown_and_approved
+from replsync.cli.options import Connection, EngineName, Scope, Shown
+from replsync.cli.progress import asking
 from replsync.cli.running import run
-from replsync.cli.workspace import opened
-from replsync.errors import BlockedPlan, PartialFailure, ReplsyncError, SignInError, UsageError
-from replsync.plan.document import Plan
-from replsync.plan.report import Outcome, Report
-from replsync.render.text import plan_text, report_text
+from replsync.cli.saved_plan import check_still_valid, read_saved
+from replsync.cli.terminal import refuse_unattended
+from replsync.cli.workspace import connected, opened
+from replsync.plan.document import plan_digest
 
 
-def plan_and_apply(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:
+def plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
     """Make a plan, show it, ask, carry it out, and say what became of it."""
-    if not auto_approve and (sys.stdin is None or not sys.stdin.isatty()):
-        raise UsageError("apply: nobody is there to approve the plan", hint="run plan first, then apply --auto-approve")
-    run(_run(connection, auto_approve, verbose, quiet, no_color))
+    refuse_unattended("apply", shown.auto_approve, "plan --out FILE, then apply FILE; or apply --auto-approve")
+    run(_plan_and_apply(connection, scope, shown))
 
 
-async def _run(connection: Connection, auto_approve: bool, verbose: bool, quiet: bool, no_color: bool) -> None:
-    colour = use_colour(no_color)
+def apply_saved(path: Path, connection: Connection, targets: Sequence[str], shown: Shown) -> None:
+    """Carry out a plan that was saved: exactly that, or nothing."""
+    plan = read_saved(path)
+    digest = plan_digest(plan)
+    narrowed = plan.narrowed(targets)
+    check_still_valid(narrowed)
+    show(narrowed, shown)
+    own = replace(connection, file=Path(plan.manifests[0].path), engine=EngineName(plan.engine))
+    run(_apply(Reviewed(narrowed, digest, saved=True), own, shown))
+
+
+async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
     async with opened(connection) as workspace:
-        with asking(no_color):
-            plan = await workspace.plan()
-        print(plan_text(plan, colour=colour, unchanged=verbose), end="", flush=True)
-        if plan.blocked:
-            raise Ends(BlockedPlan.exit_code)
-        if not plan.writes:
-            return
-        if not auto_approve:
-            await _approved()
-        outcomes: list[Outcome] = []
-        try:
-            with watching(plan, outcomes, quiet, no_color) as watcher:
-                report = await execute(plan, workspace.client, workspace.engine, watcher)
-        except asyncio.CancelledError:
-            print(report_text(Report(tuple(outcomes)), colour=colour, planned=len(plan.writes)), end="")
-            raise
-    print(report_text(report, colour=colour), end="")
-    if report.failures:
-        raise Ends(_exit_code(plan, report))
+        with asking(shown.no_color):
+            plan = await workspace.plan(scope)
+        reviewed = await shown_and_approved(plan, shown)
+        if reviewed:
+            await carry_out(reviewed, workspace.registries, shown)
 
 
-async def _approved() -> None:
-    """Ask. The question goes to stderr, as all but data does."""
-    print("\nType yes to carry this out: ", end="", file=sys.stderr, flush=True)
-    loop = asyncio.get_running_loop()
-    typed = asyncio.Event()
-    loop.add_reader(sys.stdin, typed.set)  # a blocking read would swallow Ctrl-C
-    try:
-        await typed.wait()
-    except asyncio.CancelledError:
-        print("\nnothing was written", file=sys.stderr)
-        raise
-    finally:
-        loop.remove_reader(sys.stdin)
-    if sys.stdin.readline().strip() != "yes":
-        raise ReplsyncError("apply: not approved; nothing was written", hint="only the word yes approves")
-
-
-def _exit_code(plan: Plan, report: Report) -> int:
-    """Sign-in failures that let nothing through are what they are; else some actions failed."""
-    errors = [failure.error for failure in report.failures]
-    if len(errors) == len(plan.writes) and all(isinstance(error, SignInError) for error in errors):
-        return SignInError.exit_code
-    return PartialFailure.exit_code
+async def _apply(reviewed: Reviewed, connection: Connection, shown: Shown) -> None:
+    siblings = {action.reference.repository for action in reviewed.plan.actions}
+    async with connected(connection, reviewed.manifest.registry, siblings) as registries:
+        await registries.client.ping(reviewed.manifest.registry)
+        await carry_out(reviewed, registries, shown)

@@ -12,7 +12,7 @@ import typer
 
 from replsync import __version__
 from replsync.cli import options
-from replsync.errors import ReplsyncError
+from replsync.errors import ReplsyncError, UsageError
 from replsync.manifest.faults import InvalidManifest
 
 FAILED = 1
@@ -23,8 +23,9 @@ _BROKEN_PIPE = 141
 app = typer.Typer(
     name="replsync",
     help="Keep the images of a Replicated registry as replicated-images.yaml says.",
-    epilog="Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode only), 3 invalid manifest, "
-    "4 sign-in or permission, 6 some actions failed, 7 the plan has blocked actions, 64 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode and lock --check only), "
+    "3 invalid manifest, 4 sign-in or permission, 5 stale or changed plan, 6 some actions failed, "
+    "7 the plan has blocked actions, 64 wrong usage, 130 interrupted.",
     add_completion=False,
     rich_markup_mode=None,  # rich would take half of the time in which --help is to answer
     pretty_exceptions_enable=False,
@@ -56,16 +57,19 @@ def validate(file: options.File = options.DEFAULT_FILE) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of the manifest, for editors."""
-    from replsync.manifest.schema import schema_text
+def schema(document: options.Document = options.DocumentName.MANIFEST) -> None:
+    """Print the JSON Schema of the manifest, for editors, or of the plan document."""
+    from replsync.cli.schemas import print_schema
 
-    print(schema_text(), end="")
+    print_schema(document)
 
 
 @app.command()
 def plan(
     file: options.File = options.DEFAULT_FILE,
+    out: options.Out = None,
+    target: options.Target = options.NO_TARGETS,
+    locked: options.Locked = False,
     engine: options.Engine = options.EngineName.REGISTRY,
     format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
     detailed_exitcode: options.DetailedExitcode = False,
@@ -79,12 +83,30 @@ def plan(
     from replsync.cli.planning import show_plan
 
     connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
-    show_plan(connection, format, detailed_exitcode, verbose, no_color)
+    shown = options.Shown(verbose, no_color=no_color)
+    show_plan(connection, options.Scope(tuple(target), locked), out, format, detailed_exitcode, shown)
+
+
+@app.command()
+def show(
+    plan: options.SavedPlan,
+    format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Show a saved plan, if it is as it was made; offline."""
+    from replsync.cli.planning import show_saved
+
+    show_saved(plan, format, options.Shown(verbose, no_color=no_color))
 
 
 @app.command()
 def apply(
+    context: typer.Context,
+    plan: options.SomePlan = None,
     file: options.File = options.DEFAULT_FILE,
+    target: options.Target = options.NO_TARGETS,
+    locked: options.Locked = False,
     engine: options.Engine = options.EngineName.REGISTRY,
     auto_approve: options.AutoApprove = False,
     parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
@@ -94,11 +116,111 @@ def apply(
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Make a plan, show it, ask, and carry it out."""
-    from replsync.cli.applying import plan_and_apply
+    """Make a plan, show it, ask, and carry it out; or carry out a saved PLAN, exactly that."""
+    from replsync.cli.applying import apply_saved, plan_and_apply
 
     connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
-    plan_and_apply(connection, auto_approve, verbose, quiet, no_color)
+    shown = options.Shown(verbose, quiet, no_color, auto_approve)
+    if plan:
+        options.refuse_beside_plan(context)
+        apply_saved(plan, connection, target, shown)
+    else:
+        plan_and_apply(connection, options.Scope(tuple(target), locked), shown)
+
+
+@app.command()
+def retire(
+    tag: options.TagName,
+    reason: options.Reason,
+    file: options.File = options.DEFAULT_FILE,
+    edit_only: options.EditOnly = False,
+    auto_approve: options.AutoApprove = False,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Retire a tag: move it in the manifest, and put a tombstone in its place."""
+    from replsync.cli.moving import retire
+
+    retire(
+        tag, reason, _registry(file, parallelism, timeout, plain_http), edit_only, _shown(quiet, no_color, auto_approve)
+    )
+
+
+@app.command()
+def restore(
+    tag: options.TagName,
+    file: options.File = options.DEFAULT_FILE,
+    edit_only: options.EditOnly = False,
+    auto_approve: options.AutoApprove = False,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Put back what a tombstone replaced, and move the tag back in the manifest."""
+    from replsync.cli.moving import restore
+
+    restore(tag, _registry(file, parallelism, timeout, plain_http), edit_only, _shown(quiet, no_color, auto_approve))
+
+
+@app.command()
+def rollback(
+    journal: options.Journal,
+    file: options.File = options.DEFAULT_FILE,
+    out: options.Out = None,
+    target: options.Target = options.NO_TARGETS,
+    auto_approve: options.AutoApprove = False,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    quiet: options.Quiet = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Take back what a run wrote: plan the way back, show it, ask, and carry it out."""
+    from replsync.cli.rolling_back import roll_back
+
+    connection = _registry(file, parallelism, timeout, plain_http)
+    roll_back(journal, connection, options.Scope(tuple(target)), out, _shown(quiet, no_color, auto_approve))
+
+
+@app.command()
+def history(
+    tag: options.TagName,
+    file: options.File = options.DEFAULT_FILE,
+    format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+) -> None:
+    """Show what the journals and the registry know of a tag."""
+    from replsync.cli.history import show_history
+
+    show_history(tag, _registry(file, options.DEFAULT_PARALLELISM, timeout, plain_http), format)
+
+
+@app.command()
+def lock(
+    file: options.File = options.DEFAULT_FILE,
+    check: options.Check = False,
+    upgrade: options.Upgrade = options.NO_GLOBS,
+    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    no_color: options.NoColor = False,
+) -> None:
+    """Write down what every source is now, so that plans don't follow it until they are told to."""
+    from replsync.cli.locking import check_lock, write_lock
+
+    connection = _registry(file, parallelism, timeout, plain_http)
+    if check and upgrade:
+        raise UsageError("lock: --check writes nothing, --upgrade does", hint="leave out one of them")
+    if check:
+        check_lock(connection, no_color)
+    else:
+        write_lock(connection, upgrade, no_color)
 
 
 @app.command()
@@ -111,6 +233,14 @@ def sandbox(
     from replsync.cli.sandbox_server import run
 
     run(port, data, verbose)
+
+
+def _registry(file: list[Path], parallelism: int, timeout: float, plain_http: list[str]) -> options.Connection:
+    return options.Connection(file[0], options.EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
+
+
+def _shown(quiet: bool, no_color: bool, auto_approve: bool) -> options.Shown:
+    return options.Shown(quiet=quiet, no_color=no_color, auto_approve=auto_approve)
 
 
 def main() -> NoReturn:

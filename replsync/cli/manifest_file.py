@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from replsync.cli.files import read_whole
 from replsync.errors import InvalidInput
 from replsync.manifest.model import Manifest
 from replsync.manifest.read import ManifestFile, read_manifest
@@ -10,24 +11,13 @@ from replsync.manifest.source_text import MAX_SIZE
 from replsync.oci.reference import is_path
 from replsync.plan.planner import Target
 
+HINT = "name it with -f, or write one: the README begins with an example"
 _CLI_FILES = (".replicated", ".replicated.yaml")
 
 
 def read(path: Path) -> ManifestFile:
     """Read a manifest from disk. Raises InvalidInput with every fault, or where there is no such file."""
-    try:
-        str(path).encode()  # it goes into the plan document
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
-    except FileNotFoundError as error:
-        raise InvalidInput(
-            f"read the manifest {path}: there is no such file",
-            hint="name it with -f, or write one: the README begins with an example",
-        ) from error
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"read the manifest {str(path)!a}: its name is not UTF-8", hint="rename it") from error
-    except OSError as error:
-        raise InvalidInput(f"read the manifest {path}: {error.strerror}", hint="name a file with -f") from error
+    data = read_whole(path, "the manifest", MAX_SIZE, HINT)
     return read_manifest(data, str(path))
 
 

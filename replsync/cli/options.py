@@ -11,6 +11,8 @@ DEFAULT_FILE = [Path("replicated-images.yaml")]
 DEFAULT_PARALLELISM = 16
 DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
+NO_TARGETS: list[str] = []
+NO_GLOBS: list[str] = []
 
 # typer has no public name for the base class of its usage errors, only for this member of the family.
 WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -28,6 +30,13 @@ class FormatName(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class DocumentName(StrEnum):
+    """What a schema is of."""
+
+    MANIFEST = "manifest"
+    PLAN = "plan"
 
 
 class Ends(Exception):
@@ -49,6 +58,32 @@ class Connection:
     plain_http: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What of the manifest is planned: `targets` choose a part; `locked` asks no source, but the lock file alone."""
+
+    targets: tuple[str, ...] = ()
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a run talks to whoever started it. `auto_approve` leaves out the question."""
+
+    verbose: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    auto_approve: bool = False
+
+
+def refuse_beside_plan(context: typer.Context) -> None:
+    """Raise a usage error for what a saved plan settles itself. `context` is that of the command."""
+    for name in ("file", "engine", "locked"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} goes with a new plan: a saved one says it itself", context)
+
+
 def _one_file(files: list[Path]) -> list[Path]:
     if len(files) != 1:
         raise typer.BadParameter("one manifest at a time")
@@ -64,6 +99,28 @@ Format = Annotated[FormatName, typer.Option("--format", help="How to write the p
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="End with 2 where there are changes, with 0 where there are none.")
 ]
+Target = Annotated[
+    list[str],
+    typer.Option("--target", metavar="GLOB", help="Only these tags: IMAGE:TAG or IMAGE, with *. May be repeated."),
+]
+Locked = Annotated[
+    bool, typer.Option("--locked", help="Take every source from the lock file, and ask no source registry.")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")]
+SavedPlan = Annotated[Path, typer.Argument(metavar="PLAN", help="A file that `plan --out` wrote.")]
+SomePlan = Annotated[
+    Path | None, typer.Argument(metavar="[PLAN]", help="A file that `plan --out` wrote: do exactly that.")
+]
+Journal = Annotated[Path, typer.Argument(metavar="JOURNAL", help="A file of .replsync/journal.")]
+TagName = Annotated[str, typer.Argument(metavar="IMAGE:TAG", help="As in the manifest: worker:1.9.3")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, and what to use instead: whoever runs the image reads it.")]
+EditOnly = Annotated[bool, typer.Option("--edit-only", help="Change the manifest alone, for a pull request.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; end with 2 where a source has moved.")]
+Upgrade = Annotated[
+    list[str],
+    typer.Option("--upgrade", metavar="GLOB", help="Take what these tags' sources are now: IMAGE:TAG, IMAGE or *."),
+]
+Document = Annotated[DocumentName, typer.Argument(help="What the schema is of.")]
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Don't ask before writing.")]
 Parallelism = Annotated[int, typer.Option(min=1, max=256, help="Requests under way at once for each host.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds without a sign of life before a request is given up.")]

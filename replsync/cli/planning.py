@@ -1,12 +1,13 @@
-"""`replsync plan`."""
+"""`replsync plan` and `replsync show`."""
 
-import os
-import sys
+from pathlib import Path
 from typing import assert_never
 
-from replsync.cli.options import Connection, Ends, FormatName
+from replsync.cli.options import Connection, Ends, FormatName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
+from replsync.cli.saved_plan import read_saved, save
+from replsync.cli.terminal import use_colour
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
 from replsync.plan.document import Plan, plan_json
@@ -15,28 +16,36 @@ from replsync.render.text import plan_text
 CHANGES = 2
 
 
-def show_plan(connection: Connection, form: FormatName, detailed: bool, verbose: bool, no_color: bool) -> None:
-    """Make a plan and print it."""
-    plan = run(_made(connection, no_color))
-    match form:
-        case FormatName.TEXT:
-            print(plan_text(plan, colour=use_colour(no_color), unchanged=verbose), end="")
-        case FormatName.JSON:
-            print(plan_json(plan), end="")
-        case _:
-            assert_never(form)
+def show_plan(
+    connection: Connection, scope: Scope, out: Path | None, form: FormatName, detailed: bool, shown: Shown
+) -> None:
+    """Make a plan, save it where it is to be saved, and print it."""
+    plan = run(_made(connection, scope, shown))
+    if out:
+        save(plan, out)
+    _print(plan, form, shown)
     if plan.blocked:
         raise Ends(BlockedPlan.exit_code)
     if detailed and plan.writes:
         raise Ends(CHANGES)
 
 
-def use_colour(no_color: bool) -> bool:
-    """Colours at a terminal, unless told otherwise (no-color.org)."""
-    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def show_saved(path: Path, form: FormatName, shown: Shown) -> None:
+    """Print a plan that was saved. Raises StalePlan where it was changed."""
+    _print(read_saved(path), form, shown)
 
 
-async def _made(connection: Connection, no_color: bool) -> Plan:
+async def _made(connection: Connection, scope: Scope, shown: Shown) -> Plan:
     async with opened(connection) as workspace:
-        with asking(no_color):
-            return await workspace.plan()
+        with asking(shown.no_color):
+            return await workspace.plan(scope)
+
+
+def _print(plan: Plan, form: FormatName, shown: Shown) -> None:
+    match form:
+        case FormatName.TEXT:
+            print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="")
+        case FormatName.JSON:
+            print(plan_json(plan), end="")
+        case _:
+            assert_never(form)

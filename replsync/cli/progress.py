@@ -82,7 +82,7 @@ class Display(Quiet):
         self._progress = progress
         self._width = width
         self._count = len(plan.writes)
-        self._upload = sum(action.bytes.upload for action in plan.writes)
+        self._upload = plan.upload
         self._all = progress.add_task(self._title(), total=self._upload or None)
         self._tasks: dict[Action, TaskID] = {}
         self._shown_at = 0.0
@@ -92,7 +92,9 @@ class Display(Quiet):
         """Move the bars."""
         if action not in self._tasks:  # tags that wait have no bar: there may be hundreds
             name = shortened(action.label, self._width // 3)
-            self._tasks[action] = self._progress.add_task(f"  {name}", total=action.bytes.upload or None)
+            self._tasks[action] = self._progress.add_task(
+                f"  {name}", total=(action.bytes and action.bytes.upload) or None
+            )
         self._progress.advance(self._tasks[action], size)
         self._progress.advance(self._all, size)
         if time.monotonic() - self._shown_at > _REFRESH:

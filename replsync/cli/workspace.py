@@ -1,35 +1,54 @@
 """Wiring: from options to everything that a plan or an apply needs."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
 from replsync import __version__
 from replsync.apply.docker_engine import DockerEngine
 from replsync.apply.registry_engine import RegistryEngine
+from replsync.cli.clock import time_of_plan
+from replsync.cli.lock_file import complete_lock, read_lock_beside
 from replsync.cli.manifest_file import read, target_of
-from replsync.cli.options import Connection, EngineName
-from replsync.errors import InvalidInput
+from replsync.cli.options import Connection, EngineName, Scope
+from replsync.cli.release_files import release_files
+from replsync.errors import UsageError
+from replsync.manifest.lock import Lock
+from replsync.manifest.model import Manifest
 from replsync.manifest.read import ManifestFile
-from replsync.oci.reference import is_loopback
+from replsync.oci.digest import Digest
+from replsync.oci.reference import Repository, is_loopback
+from replsync.plan.action import Action
 from replsync.plan.document import Plan, PlannedManifest
+from replsync.plan.guarding import capped, chosen, protected, unresolved
 from replsync.plan.planner import Target, decide
+from replsync.plan.release_references import Mention, mentions
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.transport import TimeLimits, Transport
 from replsync.sources.by_name import Sources
-from replsync.survey.gathering import gather
+from replsync.survey.gathering import Offer, gather
+from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
 
 TOKEN = "REPLICATED_API_TOKEN"  # noqa: S105 - a variable's name
+TOOL = f"replsync {__version__}"
 _REPLICATED = "replicated.com"
 _TRANSFERS = 4
 """Blobs on their way at once: more make neither disk nor network faster, and a firewall nervous."""
+
+
+@dataclass(frozen=True)
+class Registries:
+    """What talks to the registries. `blobs` knows the target's repositories."""
+
+    client: RegistryClient
+    engine: RegistryEngine | DockerEngine
+    blobs: BlobMap
 
 
 @dataclass(frozen=True)
@@ -38,29 +57,87 @@ class Workspace:
 
     file: ManifestFile
     target: Target
-    client: RegistryClient
-    engine: RegistryEngine | DockerEngine
-    blobs: BlobMap
+    registries: Registries
 
-    async def plan(self) -> Plan:
-        """Ask the registries, and plan."""
+    async def plan(self, scope: Scope) -> Plan:
+        """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
         manifest = self.file.manifest
-        situation = await gather(manifest, self.target, self.client, self.engine)
-        actions = await measured(decide(manifest, situation), self.engine, self.blobs)
-        planned = PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app)
-        return Plan(f"replsync {__version__}", _now(os.environ), (planned,), actions)
+        lock = read_lock_beside(self.file.name)
+        found = mentions_of(self.file)
+        offer = self._offer(lock[0] if lock else None, scope.locked)
+        situation = await gather(manifest, self.target, self.registries.client, offer)
+        actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
+        actions = capped(actions, manifest.policy.max_tombstones)
+        return await self.planned(actions, offer, found, scope.targets, lock[1] if lock else None)
+
+    async def planned(
+        self,
+        actions: Iterable[Action],
+        offer: Offer,
+        found: Iterable[Mention],
+        targets: tuple[str, ...] = (),
+        lock: Digest | None = None,
+    ) -> Plan:
+        """Return the plan with these actions, with their bytes filled in. `lock` is the digest of the lock file."""
+        measured_actions = await measured(tuple(actions), offer, self.registries.blobs)
+        return Plan(
+            TOOL,
+            time_of_plan(os.environ),
+            (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
+            measured_actions,
+            "docker" if self.registries.engine.daemon_pushes else "registry",
+            targets,
+            unresolved(found),
+        )
+
+    def _offer(self, lock: Lock | None, locked: bool) -> Offer:
+        engine = self.registries.engine
+        if locked and engine.daemon_pushes:
+            raise UsageError(
+                "plan --locked: which image a daemon would push, only the source can say",
+                hint="use --engine registry, or leave out --locked",
+            )
+        lock = complete_lock(lock, self.file, required=locked)
+        if lock is None:
+            return engine
+        own = frozenset(repositories(self.file.manifest, self.target))
+        return LockedOffer(engine, lock, ask_sources=not locked, own=own)
+
+
+def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:
+    """Return what the release files that the manifest names refer to. Raises InvalidInput where they can't be read."""
+    files = release_files(file.manifest.releases, Path(file.name).parent)
+    return mentions(files, [image.name for image in file.manifest.images])
+
+
+def repositories(manifest: Manifest, target: Target) -> list[Repository]:
+    """Return the manifest's repositories at the target."""
+    return [target.repository(image.name) for image in manifest.images]
 
 
 @asynccontextmanager
 async def opened(connection: Connection) -> AsyncIterator[Workspace]:
     """Read the manifest and make ready to talk to its registries. Raises InvalidInput."""
-    file = read(connection.file)
+    async with at_work(connection, read(connection.file)) as workspace:
+        yield workspace
+
+
+@asynccontextmanager
+async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
     target = target_of(file.manifest, Path.cwd(), os.environ)
-    credentials = CredentialStore(os.environ, Path.home(), token_credential(target.registry, os.environ))
+    async with connected(connection, target.registry, repositories(file.manifest, target)) as registries:
+        yield Workspace(file, target, registries)
+
+
+@asynccontextmanager
+async def connected(connection: Connection, registry: str, siblings: Iterable[Repository]) -> AsyncIterator[Registries]:
+    """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
+    credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
     settings = Settings(parallelism=connection.parallelism, plain_http=frozenset(connection.plain_http))
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
-        blobs = BlobMap(client, (target.repository(image.name) for image in file.manifest.images))
+        blobs = BlobMap(client, siblings)
         sources = Sources(client)
         engine: RegistryEngine | DockerEngine
         match connection.engine:
@@ -70,7 +147,7 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
                 engine = DockerEngine(client, sources)
             case _:
                 assert_never(connection.engine)
-        yield Workspace(file, target, client, engine, blobs)
+        yield Registries(client, engine, blobs)
 
 
 def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credential]:
@@ -85,19 +162,3 @@ def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credent
     if token and (name == _REPLICATED or name.endswith("." + _REPLICATED) or is_loopback(registry)):
         return {registry: Credential("replsync", token, f"${TOKEN}")}
     return {}
-
-
-def _now(env: Mapping[str, str]) -> str:
-    """The time for a plan, or the one that reproducible builds set (reproducible-builds.org, SOURCE_DATE_EPOCH).
-
-    Raises InvalidInput where that is no time.
-    """
-    epoch = env.get("SOURCE_DATE_EPOCH")
-    try:
-        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidInput(
-            f"read SOURCE_DATE_EPOCH: {epoch!r:.60} is not a time in seconds since 1970",
-            hint="set it right, or unset it",
-        ) from error
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

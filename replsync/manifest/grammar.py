@@ -30,13 +30,16 @@ _REGISTRY_SCHEMA = {
     "type": "string",
     "pattern": rf"^(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?$",
 }
-_DIGEST_SCHEMA = {"type": "string", "pattern": "^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"}
+_DIGEST_SCHEMA = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 _SOURCE_SCHEMA = {"type": "string", "pattern": r"^(?!https?://)\S+$"}
 _PATTERN_SCHEMA = {
     "type": ["string", "number"],
     "maxLength": _MAX_PATTERN,
     "pattern": r"^[A-Za-z0-9_.*?!\[\]-]+$",
 }
+_GLOB_SCHEMA = {"type": "string", "maxLength": _MAX_PATTERN, "pattern": r"^[^/\\\u0000-\u001f][^\\\u0000-\u001f]*$"}
+_COUNT_SCHEMA = {"type": "integer", "minimum": 0}
+_TRUTH_SCHEMA = {"type": "boolean"}
 _REASON_SCHEMA = {
     "type": "string",
     "maxLength": MAX_REASON,
@@ -116,9 +119,13 @@ def _registry(text: str) -> str:
 def _digest(value: object) -> Digest:
     text = _text(value)
     try:
-        return parse_digest(text)
+        digest = parse_digest(text)
     except ValueError:
         pass
+    else:
+        if digest.startswith("sha256:"):
+            return digest
+        raise refused("a digest is `sha256:` and 64 lower-case hex digits; registries tell no other")
     hexadecimal = text.strip().lower().removeprefix("sha256").lstrip(":-")
     is_hexadecimal = bool(re.fullmatch("[0-9a-f]+", hexadecimal))
     explanation = "a digest is `sha256:` and 64 lower-case hex digits"
@@ -179,6 +186,33 @@ def _pattern(text: str) -> str:
     )
 
 
+def _glob(text: str) -> str:
+    if not 1 <= len(text) <= _MAX_PATTERN or not text.isprintable() or "\\" in text:
+        raise refused(f"a pattern of files is 1 to {_MAX_PATTERN} printable characters, its folders joined by `/`")
+    if text.startswith("/"):
+        raise refused("a pattern of files starts from the manifest's folder", "remove the `/` in front")
+    return text
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    text = _text(value)
+    if re.fullmatch("[0-9]{1,9}", text):
+        return int(text)
+    raise refused("a count is a whole number, 0 or more")
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = _text(value)
+    if text in ("true", "false"):
+        return text == "true"
+    near = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text.lower())
+    raise refused("this is `true` or `false`", f"did you mean `{near}`?" if near in ("true", "false") else None)
+
+
 def _reason(text: str) -> str:
     if not text.strip():
         raise refused("a reason may not be blank", "say why, and what to use instead")
@@ -204,6 +238,9 @@ ImageName = Annotated[str, AfterValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
 AppSlug = Annotated[str, AfterValidator(_app), WithJsonSchema(_APP_SCHEMA)]
 RegistryHost = Annotated[str, AfterValidator(_registry), WithJsonSchema(_REGISTRY_SCHEMA)]
 TagPattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema(_PATTERN_SCHEMA)]
+Glob = Annotated[str, AfterValidator(_glob), WithJsonSchema(_GLOB_SCHEMA)]
+Count = Annotated[int, PlainValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
+Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema(_TRUTH_SCHEMA)]
 Reason = Annotated[str, AfterValidator(_reason), WithJsonSchema(_REASON_SCHEMA)]
 PinnedDigest = Annotated[Digest, PlainValidator(_digest), WithJsonSchema(_DIGEST_SCHEMA)]
 TagSource = Annotated[

@@ -15,6 +15,8 @@ from replsync.manifest.contradictions import Contradiction, image_contradictions
 from replsync.manifest.grammar import (
     MAX_REASON,
     AppSlug,
+    Count,
+    Glob,
     ImageName,
     ImageSource,
     PinnedDigest,
@@ -23,6 +25,7 @@ from replsync.manifest.grammar import (
     TagPattern,
     TagSource,
     TagText,
+    Truth,
     refused,
 )
 from replsync.oci.source_name import RegistrySource, SourceName, pinned, source_for_tag
@@ -88,6 +91,12 @@ class Retired(_Part):
         f"{MAX_REASON} printable characters.",
         examples=["CVE-2026-1234, use 1.10"],
     )
+    even_if_referenced: Truth = Field(
+        default=False,
+        description="Retire the tag although a file of `releases` names it. Whoever installs that release pulls the "
+        "tombstone.",
+        examples=[True],
+    )
 
 
 class Image(_Part):
@@ -151,6 +160,12 @@ class Policy(_Part):
         "they are reported, ignored, or replaced by a tombstone.",
         examples=["report"],
     )
+    max_tombstones: Count = Field(
+        default=20,
+        description="How many tags one run may replace by tombstones: a plan with more is blocked. It stands against "
+        "accidents, such as a list that was cut off.",
+        examples=[20],
+    )
 
 
 class Manifest(_Part):
@@ -169,6 +184,17 @@ class Manifest(_Part):
         default=DEFAULT_REGISTRY,
         description="The registry, HOST or HOST:PORT without a scheme; a custom domain in front of it works too.",
         examples=[DEFAULT_REGISTRY, "images.example.com"],
+    )
+    registry_aliases: tuple[RegistryHost, ...] = Field(
+        default=(),
+        description="Other names of the registry, such as a custom domain: what `releases` names there counts too.",
+        examples=[["images.example.com"]],
+    )
+    releases: tuple[Glob, ...] = Field(
+        default=(),
+        description="The files of the application's release, as patterns from this file's folder, with *, ?, […] and "
+        "**. A tag that one of them names is not retired.",
+        examples=[["kots/**/*.yaml"]],
     )
     policy: Policy = Field(
         default=Policy(),

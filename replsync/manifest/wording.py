@@ -26,12 +26,16 @@ _LISTS = {
     "tags": "a list of tags",
     "retired": "a list of retired tags",
     "mutable": "a list of patterns",
+    "releases": "a list of patterns of files",
+    "registry_aliases": "a list of registries",
 }
 _ENTRIES = {
     "images": "a mapping with `name` and `tags`",
     "tags": "a tag, or a mapping with `tag`",
     "retired": "a mapping with `tag` and `reason`",
     "mutable": "a pattern",
+    "releases": "a pattern of files",
+    "registry_aliases": "a registry",
 }
 _MISSING = {
     "version": f"begin with `version: {VERSION}`",
@@ -104,18 +108,22 @@ def _text(value: object) -> str:
 
 def _expected(path: Path) -> str:
     match path:
-        case (*_, "images" | "tags" | "retired" | "mutable" as key):
+        case (*_, str() as key) if key in _LISTS:
             return _LISTS[key]
-        case (*_, "images" | "tags" | "retired" | "mutable" as key, int()):
+        case (*_, str() as key, int()) if key in _ENTRIES:
             return _ENTRIES[key]
         case ():
             return "a mapping with `version` and `images`"
         case ("policy",):
-            return "a mapping with `unlisted`"
+            return "a mapping with `unlisted` or `max_tombstones`"
         case ("policy", "unlisted"):
             return "`report`, `ignore` or `tombstone`"
         case ("version",):
             return f"the number {VERSION}"
+        case ("policy", "max_tombstones"):
+            return "a whole number"
+        case (*_, "even_if_referenced"):
+            return "`true` or `false`"
         case _:
             return "a text"
 
@@ -123,7 +131,7 @@ def _expected(path: Path) -> str:
 def _reshaped(path: Path, value: object) -> str | None:
     """A proposal for a value of the wrong type."""
     match path, value:
-        case (*_, "tags" | "mutable" as key), str() if value:
+        case (*_, "tags" | "mutable" | "releases" | "registry_aliases" as key), str() if value:
             return f"write `{key}: [{value}]`"
         case (*_, "images" | "tags" | "retired"), dict():
             return "begin each entry with `- `"

@@ -1,11 +1,12 @@
 """Names of sources, after containers-transports(5): `docker://` and `docker-daemon:`."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from replsync.oci.digest import Digest, parse_digest
-from replsync.oci.reference import Reference, parse_reference
+from replsync.oci.reference import DOCKER_HUB, Reference, parse_reference
 
 _DOCKER = "docker://"
 _DAEMON = "docker-daemon:"
@@ -34,13 +35,29 @@ class DaemonSource:
 
     @property
     def image(self) -> str:
-        """The name as `docker image inspect` takes it, in Docker's short form."""
+        """The name as `docker image inspect` takes it, in Docker's short form where that is the same image."""
         if not isinstance(self.name, Reference):
             return self.name
-        return str(self.name).removeprefix("docker.io/").removeprefix("library/")
+        full = str(self.name)
+        return next((short for short in _short_forms(full) if _is_name_of(short, self)), full)
 
 
 SourceName = RegistrySource | DaemonSource
+
+
+def _short_forms(full: str) -> Iterator[str]:
+    """The shortest first."""
+    for left_out in (f"{DOCKER_HUB}/library/", f"{DOCKER_HUB}/"):
+        if full.startswith(left_out):
+            yield full.removeprefix(left_out)
+
+
+def _is_name_of(short: str, source: DaemonSource) -> bool:
+    """Whether a short form is read as just this: `foo.bar/baz` has a host, and `sha256:dev` is an image ID."""
+    try:
+        return parse_source(f"{_DAEMON}{short}") == source
+    except ValueError:
+        return False
 
 
 def parse_source(text: str) -> SourceName:
@@ -68,6 +85,17 @@ def source_for_tag(source: SourceName, tag: str) -> SourceName:
             return source if reference.tag else DaemonSource(reference.with_tag(tag))
         case DaemonSource():
             return source
+        case _:
+            assert_never(source)
+
+
+def spoken(source: SourceName) -> str:
+    """Name `source` for people: without the digest where it has a tag."""
+    match source:
+        case RegistrySource(Reference(tag=str()) as reference):
+            return str(RegistrySource(replace(reference, digest=None)))
+        case RegistrySource() | DaemonSource():
+            return str(source)
         case _:
             assert_never(source)
 

@@ -35,11 +35,26 @@ class State:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the image comes from, and the digest that the source had when the plan was made."""
+class Copy:
+    """Make the tag what the source is.
 
-    name: SourceName
-    digest: Digest | None
+    A registry's source names the digest that it had when the plan was made. A
+    daemon's can't: `digest` is then the image ID that it had, which is to be
+    compared before anything is pushed.
+    """
+
+    source: SourceName
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Bury:
+    """Make the tag a tombstone that says this."""
+
+    epitaph: Epitaph
+
+
+Write = Copy | Bury
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,9 @@ class Action:
     """One tag's row of a plan.
 
     `image` is the name in the manifest, `reference` the full name of the tag.
-    For a tombstone `reason` is what the tombstone will say, and `epitaph` all of it.
+    `write` is None where nothing is written. For a tombstone that is made anew
+    `reason` is what it will say. `notes` are what a reviewer should know
+    besides. `bytes` is None where the source was not asked.
     """
 
     kind: Kind
@@ -65,9 +82,9 @@ class Action:
     before: State | None
     after: State | None
     reason: str
-    source: Origin | None = None
-    bytes: ByteCount = ByteCount()
-    epitaph: Epitaph | None = None
+    write: Write | None = None
+    bytes: ByteCount | None = ByteCount()
+    notes: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:

@@ -1,7 +1,7 @@
 """The planner: from what is wanted and what is there to what is to be done. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -9,7 +9,7 @@ from replsync.manifest.model import Image, Manifest
 from replsync.oci.digest import Digest, sha256, short
 from replsync.oci.image_manifest import INDEX_TYPES
 from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import RegistrySource
+from replsync.oci.source_name import DaemonSource, RegistrySource, spoken
 from replsync.oci.tag_state import (
     Absent,
     AnyImage,
@@ -23,7 +23,7 @@ from replsync.oci.tag_state import (
     Wanted,
 )
 from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
-from replsync.plan.action import Action, Kind, Origin, State
+from replsync.plan.action import Action, Bury, Copy, Kind, State
 from replsync.plan.comparing import state_of
 
 UNLISTED_REASON = "not listed in the manifest"
@@ -80,6 +80,11 @@ def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
             for reference in found.get(repository, ()):
                 if reference.tag not in named:
                     actions += _unlisted(image, reference, situation.inventory[reference], situation, bury)
+    return in_order(actions)
+
+
+def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Return the actions sorted by image and tag, numbers in tags by their value."""
     return tuple(sorted(actions, key=_order))
 
 
@@ -113,7 +118,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
     after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config)
 
     def write(kind: Kind, reason: str) -> Action:
-        return Action(kind, image.name, reference, before, after, reason, Origin(wanted.source, wanted.digest))
+        return Action(kind, image.name, reference, before, after, reason, _copy(wanted))
 
     match state:
         case Absent():
@@ -130,7 +135,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
                 return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
             return blocked(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
-                f"{wanted.source} is {_name(wanted.digest, wanted.config, wanted)}; push that to a new tag, "
+                f"{spoken(wanted.source)} is {_name(wanted.digest, wanted.config, wanted)}; push that to a new tag, "
                 f"keep what is there with `digest: {state.digest}`, or list the tag under `mutable`"
             )
         case Tombstone(replaced=Present() as replaced) if _same(wanted, replaced):
@@ -181,7 +186,7 @@ def _put_back(image: Image, reference: Reference, state: Tombstone, replaced: Pr
         state_of(state),
         State("image", None if situation.daemon_pushes else replaced.digest, replaced.config),
         "retired before, and listed again; what the tombstone replaced is put back",
-        Origin(source, replaced.digest),
+        Copy(source, replaced.digest),
     )
 
 
@@ -236,7 +241,17 @@ def _tombstone(
     config = tombstone_config(epitaph)
     digest = None if situation.daemon_pushes else sha256(tombstone_manifest(config))
     after = State("tombstone", digest, sha256(config))
-    return Action(Kind.TOMBSTONE, image.name, reference, state_of(state), after, reason, epitaph=epitaph)
+    return Action(Kind.TOMBSTONE, image.name, reference, state_of(state), after, reason, Bury(epitaph))
+
+
+def _copy(wanted: Resolved) -> Copy:
+    match wanted:
+        case Resolved(RegistrySource(Reference(digest=str() as digest)) as source):
+            return Copy(source, digest)
+        case Resolved(DaemonSource() as source, config=str() as image_id):
+            return Copy(source, image_id)
+        case _:
+            raise AssertionError("what was identified has a digest, or an image ID")
 
 
 def _same(wanted: Resolved, present: Present) -> bool:

@@ -14,6 +14,7 @@ from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import may_be_tombstone, read_epitaph
 from replsync.registry.client import Fetched, RegistryClient
+from replsync.registry.together import together
 
 _DOCUMENTS = (*MANIFEST_TYPES, *INDEX_TYPES)
 _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
@@ -57,6 +58,22 @@ async def _state(client: RegistryClient, reference: Reference, fetched: Fetched)
             replaced = await _still_there(client, reference.repository.at(epitaph.replaces))
             return Tombstone(fetched.digest, sha256(config), epitaph, replaced)
     return Present(fetched.digest, fetched.media_type, document.config.digest)
+
+
+async def is_whole(client: RegistryClient, reference: Reference) -> bool:
+    """Whether an image can still be read by digest, with all that is below it: a registry may have cleaned up.
+
+    Raises RegistryError where the registry doesn't say.
+    """
+    try:
+        tree = await client.tree(reference)
+    except UnsupportedImage:
+        return False
+    except RegistryError as error:
+        if error.status == 404:
+            return False
+        raise
+    return all(await together(client.has_blob(reference.repository, blob.digest) for blob in tree.blobs))
 
 
 def _foreign_content(document: Document) -> str | None:

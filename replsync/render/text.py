@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from replsync.oci.digest import short
-from replsync.plan.action import Action, Kind, State
+from replsync.oci.source_name import spoken
+from replsync.plan.action import Action, Copy, Kind, State
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Report
 
@@ -57,6 +58,12 @@ def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> s
 
 def _notes(plan: Plan) -> Iterable[str]:
     """What is no change, and yet may not be what was meant."""
+    if plan.targets:
+        yield f"Partial: only the tags that match {' or '.join(map(clean, plan.targets))}."
+    for warning in plan.warnings[:_NAMED]:
+        yield f"Warning: {clean(warning)}"
+    if len(plan.warnings) > _NAMED:
+        yield f"Warning: and {len(plan.warnings) - _NAMED} more like these; --format json has them all."
     missed = [action.label for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None]
     if missed:
         more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
@@ -72,8 +79,8 @@ def summary_line(plan: Plan) -> str:
     others = ", ".join(
         f"{counts[kind]} {kind}" for kind in (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED) if counts[kind]
     )
-    upload = sum(action.bytes.upload for action in plan.writes)
-    moved = f" {size(upload)} to send." if changes and not plan.blocked else ""
+    at_least = "at least " if any(action.bytes is None for action in plan.writes) else ""
+    moved = f" {at_least}{size(plan.upload)} to send." if changes and not plan.blocked else ""
     if not changes and not plan.blocked:
         changes = "no changes"
     return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
@@ -133,20 +140,24 @@ def clean(text: str) -> str:
 
 
 def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
-    change = f"{_digest(action.before)} -> {_digest(action.after)}"
+    change = f"{state_text(action.before)} -> {state_text(action.after)}"
     if action.kind in (Kind.UNLISTED, Kind.UNCHANGED):
-        change = _digest(action.before)
+        change = state_text(action.before)
     moved = []
-    if action.bytes.upload:
+    if action.bytes is None:
+        moved.append("size unknown")
+    elif action.bytes.upload:
         moved.append(f"{size(action.bytes.upload)} to send")
-    if action.bytes.mount:
+    if action.bytes and action.bytes.mount:
         moved.append(f"{size(action.bytes.mount)} to mount")
     yield f"  {_symbol(action.kind, colour)} {tag}  {action.kind:<9}  {change}" + (
         f"  ({', '.join(moved)})" if moved else ""
     )
     yield f"      {clean(action.reason)}"
-    if action.source:
-        yield f"      from {action.source.name}"
+    if isinstance(action.write, Copy):
+        yield f"      from {spoken(action.write.source)}"
+    for note in action.notes:
+        yield f"      note: {clean(note)}"
 
 
 def _failure(failure: Failed, colour: bool) -> Iterable[str]:
@@ -156,7 +167,8 @@ def _failure(failure: Failed, colour: bool) -> Iterable[str]:
         yield f"      next: {clean(failure.error.hint)}"
 
 
-def _digest(state: State | None) -> str:
+def state_text(state: State | None) -> str:
+    """Return what a tag is in one or two words."""
     if state is None:
         return _NOTHING
     mark = "tombstone " if state.kind == "tombstone" else ""

@@ -10,7 +10,7 @@ from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Repository
-from replsync.oci.source_name import RegistrySource
+from replsync.oci.source_name import RegistrySource, pinned
 from replsync.oci.tag_state import Resolved
 from replsync.registry.client import RegistryClient
 from replsync.sources.image_source import Content
@@ -42,7 +42,8 @@ class RegistryImage:
 
     async def identify(self) -> Resolved:
         """Ask for the digest. Raises NotFound where the registry has no such tag."""
-        return Resolved(self._name, await self._look_up())
+        digest = await self._look_up()
+        return Resolved(pinned(self._name, digest), digest)
 
     async def tree(self) -> ImageTree:
         """Read the image manifests, once. Raises UnsupportedImage for what is never copied."""

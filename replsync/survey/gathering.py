@@ -9,11 +9,11 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
-from replsync.errors import NotFound, PermissionDenied, RegistryError, ReplsyncError, UnsupportedImage
+from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import RegistrySource, SourceName
+from replsync.oci.source_name import RegistrySource, SourceName, spoken
 from replsync.oci.tag_state import (
     Absent,
     AnyImage,
@@ -28,7 +28,7 @@ from replsync.oci.tag_state import (
 from replsync.oci.tombstone import MAX_TOMBSTONE
 from replsync.plan.planner import Situation, Target
 from replsync.registry.client import RegistryClient
-from replsync.registry.inventory import read_tag
+from replsync.registry.inventory import is_whole, read_tag
 from replsync.registry.together import together
 from replsync.sources.image_source import Content
 
@@ -50,8 +50,11 @@ class Offer(Protocol):
         """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
         ...
 
-    async def content(self, name: SourceName) -> Content:
-        """Say what a push would move. Raises UnsupportedImage for what is never copied."""
+    async def content(self, name: SourceName) -> Content | None:
+        """Say what a push would move; None where the source is not to be asked.
+
+        Raises UnsupportedImage for what is never copied.
+        """
         ...
 
 
@@ -122,14 +125,20 @@ async def _listed(
     image: Image, tag: Tag, reference: Reference, client: RegistryClient, offer: Offer
 ) -> tuple[TagState, Wanted]:
     found = await _head(client, reference)
-    wanted = await _wanted(image, tag, reference, found, offer)
     if not isinstance(found, Descriptor):
-        state: TagState = found
-    elif isinstance(wanted, Resolved) and wanted.digest == found.digest and not _is_tiny(found):
-        return Present(found.digest, found.media_type), wanted
-    else:
-        state = await _restorable(await read_tag(client, reference), reference, client)
+        return found, await _pushable(await _wanted(image, tag, reference, found, offer), client, offer)
+    # What a tombstone replaced is looked at first: it decides whether a source is needed.
+    state = await _state(client, reference) if _is_tiny(found) else None
+    wanted = await _wanted(image, tag, reference, state or found, offer)
+    if state is None:
+        if isinstance(wanted, Resolved) and wanted.digest == found.digest:
+            return Present(found.digest, found.media_type), wanted
+        state = await _state(client, reference)
     return state, await _pushable(wanted, client, offer)
+
+
+async def _state(client: RegistryClient, reference: Reference) -> TagState:
+    return await _restorable(await read_tag(client, reference), reference, client)
 
 
 def _is_tiny(found: Descriptor) -> bool:
@@ -138,30 +147,32 @@ def _is_tiny(found: Descriptor) -> bool:
 
 
 async def _restorable(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
-    """What a tombstone replaced counts as readable if all below it is: a registry may clean up an index's images."""
+    """What a tombstone replaced counts as readable if all below it is: a registry may clean up a part."""
     if not isinstance(state, Tombstone) or state.replaced is None:
         return state
     try:
-        await client.tree(reference.repository.at(state.replaced.digest))
-    except (NotFound, UnsupportedImage):
-        return replace(state, replaced=None)
+        whole = await is_whole(client, reference.repository.at(state.replaced.digest))
     except RegistryError as error:
         return Unreadable(error.in_full)
-    return state
+    return state if whole else replace(state, replaced=None)
 
 
 async def _wanted(
     image: Image,
     tag: Tag,
     reference: Reference,
-    found: Descriptor | Absent | Unreadable,
+    found: Descriptor | TagState,
     offer: Offer,
 ) -> Wanted:
     source = image.source_of(tag)
     if tag.digest is not None:
         own = RegistrySource(reference.repository.at(tag.digest))
-        if isinstance(found, Descriptor) and found.digest == tag.digest:
-            return Resolved(source or own, tag.digest)  # in place: no source is needed, so none is asked
+        # In place, or to be put back: no source is needed, so none is asked.
+        match found:
+            case Descriptor(digest=digest) | Present(digest=digest) if digest == tag.digest:
+                return Resolved(source or own, tag.digest)
+            case Tombstone(replaced=Present(digest)) if digest == tag.digest:
+                return Resolved(own, tag.digest)
         if source is None:
             return await _adopted(own, offer)
     if source is None:
@@ -186,11 +197,14 @@ async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wan
         return wanted
     try:
         content = await offer.content(wanted.source)
+        if content is None:
+            return wanted
         exact = wanted.digest or wanted.whole
         if content.repository and exact and content.total <= MAX_TOMBSTONE:
             state = await read_tag(client, content.repository.at(exact))
             if isinstance(state, Tombstone):
-                return Unavailable(f"source: {wanted.source} was retired: {state.epitaph.reason}; name another source")
+                source = spoken(wanted.source)
+                return Unavailable(f"source: {source} was retired: {state.epitaph.reason}; name another source")
     except ReplsyncError as error:
         return Unavailable(_said(error))
     return wanted

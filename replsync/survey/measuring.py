@@ -1,13 +1,14 @@
 """How many bytes each action of a plan would move: asked of the target, so that a plan can say it."""
 
 from dataclasses import replace
+from typing import assert_never
 
 from replsync.errors import RegistryError
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_config
-from replsync.plan.action import WRITING, Action, ByteCount
+from replsync.plan.action import Action, Bury, ByteCount, Copy
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.together import together
 from replsync.survey.gathering import Offer
@@ -19,16 +20,18 @@ async def measured(actions: tuple[Action, ...], offer: Offer, blobs: BlobMap) ->
     A blob that several actions need counts as sent for the first of them, in
     the order given, and as mounted for those in other repositories.
     """
-    writes = [action for action in actions if action.kind in WRITING and action.source]
+    writes = [action for action in actions if isinstance(action.write, Copy)]
     await together(_look_up(action, offer, blobs) for action in writes)
     moved: dict[Digest, set[Repository]] = {}
     return tuple([await _measured(action, offer, blobs, moved) for action in actions])
 
 
 async def _look_up(action: Action, offer: Offer, blobs: BlobMap) -> None:
-    if action.source is None:
+    if not isinstance(action.write, Copy):
         return
-    content = await offer.content(action.source.name)
+    content = await offer.content(action.write.source)
+    if content is None:
+        return
 
     async def one(blob: Descriptor) -> None:
         if not await _has(blobs, action.reference.repository, blob.digest):
@@ -38,13 +41,19 @@ async def _look_up(action: Action, offer: Offer, blobs: BlobMap) -> None:
 
 
 async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: dict[Digest, set[Repository]]) -> Action:
-    if action.epitaph:
-        size = len(tombstone_config(action.epitaph)) + len(EMPTY_LAYER)
-        return replace(action, bytes=ByteCount(size, size))
-    if action.kind not in WRITING or action.source is None:
-        return action
+    match action.write:
+        case None:
+            return action
+        case Bury(epitaph):
+            size = len(tombstone_config(epitaph)) + len(EMPTY_LAYER)
+            return replace(action, bytes=ByteCount(size, size))
+        case Copy(source):
+            content = await offer.content(source)
+        case _:
+            assert_never(action.write)
+    if content is None:
+        return replace(action, bytes=None)
     repository = action.reference.repository
-    content = await offer.content(action.source.name)
     if content.blobs is None:
         return replace(action, bytes=ByteCount(content.total, content.total))
     upload = mount = 0

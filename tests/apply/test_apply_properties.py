@@ -21,6 +21,7 @@ from replsync.registry.transport import Transport
 from replsync.sources.by_name import Sources
 from replsync.survey.gathering import gather
 from replsync.survey.measuring import measured
+from tests.apply.journals import Unwritten
 from tests.servers.images import BuiltImage, BuiltIndex, build_image, build_index
 from tests.servers.push import push
 from tests.servers.sandbox import RunningSandbox
@@ -93,7 +94,7 @@ async def _check(sandbox: RunningSandbox, app: str, entry: dict[str, object], un
         made, engine = await plan()
         if made.blocked:
             return
-        report = await execute(made, client, engine, Quiet([]))
+        report = await execute(made, client, engine, Unwritten(), Quiet([]))
         assert report.failures == ()
         after = await digests()
         named = {action.tag for action in made.writes}

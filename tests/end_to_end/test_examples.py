@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import assert_never
 
@@ -19,7 +20,10 @@ from tests.servers.registry import RegistryServer, StartRegistry
 
 FOLDER = Path(__file__).parents[2] / "examples"
 APP = "myapp"  # of an example that leaves it to $REPLICATED_APP
-EXAMPLES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml"))
+RELEASES = FOLDER / "kots"
+EXAMPLES = sorted(
+    str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if not path.is_relative_to(RELEASES)
+)
 
 
 def image_of(name: str) -> BuiltImage:
@@ -90,6 +94,7 @@ def test_an_example_is_valid_and_can_be_planned(workplace: Workplace, stage: Sta
     assert validated.returncode == 0, validated.stderr
     manifest = read_manifest(original.read_bytes(), example).manifest
     stage.set_up(manifest)
+    shutil.copytree(RELEASES, workplace.folder / RELEASES.name)
     workplace.manifest.write_text(stage.rewritten(original.read_text()))
     planned = workplace.run("plan", "--format", "json", env={**stage.daemon.env(), "REPLICATED_APP": APP})
     assert planned.returncode == 0, planned.stdout + planned.stderr

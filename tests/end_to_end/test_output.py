@@ -126,7 +126,9 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
 ) -> None:
     done = every_kind.run("plan", "--format", "json", env=EPOCH)
     document = json.loads(done.stdout)
-    assert document.keys() == {"format", "tool", "created_at", "manifests", "summary", "actions", "digest"}
+    assert document.keys() == {
+        *("format", "tool", "created_at", "engine", "manifests", "targets", "warnings", "summary", "actions", "digest")
+    }
     assert document["format"] == "replsync.plan/1"
     assert document["tool"] == f"replsync {__version__}"
     assert document["created_at"] == "2026-01-01T00:00:00Z"
@@ -136,9 +138,10 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
             "sha256": "sha256:" + hashlib.sha256(every_kind.manifest.read_bytes()).hexdigest(),
             "registry": docker_registry.host,
             "app": every_kind.app,
+            "lock": None,
         }
     ]
-    keys = {"kind", "image", "tag", "reference", "before", "after", "source", "reason", "bytes"}
+    keys = {"kind", "image", "tag", "reference", "before", "after", "source", "tombstone", "reason", "notes", "bytes"}
     for action in document["actions"]:
         assert action.keys() == keys
         assert action["bytes"].keys() == {"total", "upload", "mount"}
@@ -154,7 +157,9 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
         "before": {"kind": "image", "digest": ONE.digest, "config": ONE.config_digest},
         "after": {"kind": "image", "digest": TWO.digest, "config": None},
         "source": {"reference": f"docker://{source.host}/acme/api:edge", "digest": TWO.digest},
+        "tombstone": None,
         "reason": "the source has another image, and the tag is mutable",
+        "notes": [],
         "bytes": {"total": size(TWO), "upload": size(TWO), "mount": 0},
     }
 
@@ -182,7 +187,12 @@ def test_the_plan_goes_to_stdout_and_progress_to_stderr_as_plain_lines(
     worker = {"name": "worker", "source": f"{source.host}/acme/worker", "tags": ["1"]}
     workplace.write(docker_registry.host, worker)
     done = workplace.apply()
-    assert done.stderr == f"+ worker:1 create: done, {short(ONE.digest)}\n"
+    (journal,) = (workplace.folder / ".replsync/journal").iterdir()
+    name = journal.relative_to(workplace.folder)
+    assert done.stderr == (
+        f"+ worker:1 create: done, {short(ONE.digest)}\n"
+        f"Journal: {name}. To take this back: replsync rollback {name}\n"
+    )
     assert done.stdout.endswith(f"\nPlan: 1 to create. {size(ONE)} B to send.\nApply: 1 created.\n")
 
 

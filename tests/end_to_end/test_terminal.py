@@ -57,7 +57,7 @@ def test_any_other_answer_writes_nothing(
 ) -> None:
     code, shown = answered(one_to_create, answer)
     assert code == 1, shown.output
-    assert "apply: not approved; nothing was written" in shown.output
+    assert "replsync: not approved; nothing was written" in shown.output
     assert tags(skopeo, docker_registry, one_to_create) == ["1"]
 
 

@@ -38,12 +38,19 @@ TOP = [
         GOOD + "aap: x\n", 5, 1, "the file has the unknown key `aap`", "did you mean `app`?", id="unknown key"
     ),
     pytest.param(GOOD + "App: x\n", 5, 1, "the unknown key `App`", "did you mean `app`?", id="upper case in a key"),
-    pytest.param(GOOD + "releases: []\n", 5, 1, "unknown key `releases`", "`version`, `app`, `reg", id="not yet a key"),
+    pytest.param(GOOD + "platforms: []\n", 5, 1, "unknown key `platforms`", "`version`, `app`, `reg", id="not yet a key"),
     pytest.param(
         GOOD + "source: x\n", 5, 1, "unknown key `source`", "belongs to an image or a tag", id="misplaced key"
     ),
     pytest.param(GOOD + "? " + "k" * 100 + "\n", 5, 3, "unknown key `kkk", None, id="endless key"),
     pytest.param(GOOD + ": x\n", 5, 1, "unknown key ``", "known here are", id="empty key"),
+    pytest.param(GOOD + "releases: kots\n", 5, 11, "expected a list of patterns", "`releases: [kots]`", id="no list"),
+    pytest.param(GOOD + "releases: [/kots]\n", 5, 12, "from the manifest's folder", "remove the `/`", id="absolute"),
+    pytest.param(GOOD + "registry_aliases: [a b]\n", 5, 20, "HOST or HOST:PORT", None, id="no host"),
+    pytest.param(
+        GOOD + "policy: {max_tombstones: -1}\n", 5, 26, "a whole number, 0 or more", None, id="a count below zero"
+    ),
+    pytest.param(GOOD + "policy: {max_tombstones: []}\n", 5, 26, "expected a whole number", None, id="no count"),
     pytest.param(GOOD + "app: MyApp\n", 5, 6, "`app` is `MyApp`", "did you mean `myapp`?", id="app: upper case"),
     pytest.param(GOOD + "app: a/b\n", 5, 6, "without `/`", "write `a` here", id="app: two parts"),
     pytest.param(GOOD + "app:\n", 5, 1, "`app` is empty", "expected a text; or remove the key", id="app: nothing"),

@@ -84,7 +84,7 @@ BAD = [
     HEAD + "    tags: [x]\npolicy: report\n",
     HEAD + "    tags: [x]\npolicy: {unlisted: delete}\n",
     HEAD + "    tags: [x]\npolicy: {listed: report}\n",
-    HEAD + "    tags: [x]\nreleases: []\n",
+    HEAD + "    tags: [x]\nplatforms: []\n",
     HEAD.replace("worker", "Worker") + "    tags: [x]\n",
     HEAD.replace("worker", "a//b") + "    tags: [x]\n",
     HEAD.replace("worker", "a" * 256) + "    tags: [x]\n",
@@ -238,8 +238,7 @@ def test_the_pattern_of_digests_is_that_of_the_grammar(end: str, length: int) ->
     digest = SCHEMA["$defs"]["TagMapping"]["properties"]["digest"]
     for text in ("sha256:" + "a" * length + end, "sha512:" + "a" * length + end, end):
         try:
-            parse_digest(text)
+            fits = parse_digest(text).startswith("sha256:")  # registries tell no other
         except ValueError:
-            assert not Draft202012Validator(digest).is_valid(text)
-        else:
-            assert Draft202012Validator(digest).is_valid(text)
+            fits = False
+        assert Draft202012Validator(digest).is_valid(text) == fits

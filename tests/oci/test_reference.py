@@ -114,6 +114,12 @@ def test_names_and_tags_have_the_limits_of_the_grammar() -> None:
         ("docker-daemon:acme/worker:1", "acme/worker:1", "docker-daemon:docker.io/acme/worker:1"),
         ("docker-daemon:ghcr.io/acme/worker:1", "ghcr.io/acme/worker:1", "docker-daemon:ghcr.io/acme/worker:1"),
         (f"docker-daemon:{DIGEST}", DIGEST, f"docker-daemon:{DIGEST}"),
+        # Docker reads each of these as another image, or as none, where more of it is left out.
+        ("docker-daemon:library/a/b:1", "library/a/b:1", "docker-daemon:docker.io/library/a/b:1"),
+        ("docker-daemon:docker.io/foo.bar/baz:1", "docker.io/foo.bar/baz:1", "docker-daemon:docker.io/foo.bar/baz:1"),
+        ("docker-daemon:docker.io/localhost/a:1", "docker.io/localhost/a:1", "docker-daemon:docker.io/localhost/a:1"),
+        ("docker-daemon:library/sha256:dev", "library/sha256:dev", "docker-daemon:docker.io/library/sha256:dev"),
+        ("docker-daemon:ghcr.io/library/a:1", "ghcr.io/library/a:1", "docker-daemon:ghcr.io/library/a:1"),
     ],
 )
 def test_a_daemons_image_is_named_as_docker_names_it(text: str, image: str, printed: str) -> None:
@@ -121,6 +127,22 @@ def test_a_daemons_image_is_named_as_docker_names_it(text: str, image: str, prin
     assert isinstance(source, DaemonSource)
     assert source.image == image
     assert parse_source(printed) == source
+
+
+@given(
+    st.sampled_from(["docker.io", "ghcr.io", "localhost", "[::1]:5000"]),
+    st.lists(
+        component | st.sampled_from(["library", "docker.io", "localhost", "sha256", "sha512", "foo.bar"]),
+        min_size=1,
+        max_size=4,
+    ),
+    st.none() | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
+)
+def test_a_daemons_image_is_read_back_from_its_short_name(host: str, parts: list[str], tag: str | None) -> None:
+    path = "/".join(["library", *parts] if host == "docker.io" and len(parts) == 1 else parts)
+    source = DaemonSource(Reference(Repository(host, path), tag))
+    assert parse_source(str(source)) == source
+    assert len(source.image) <= len(str(source.name))
 
 
 @pytest.mark.parametrize("text", ["oci:path", "docker-archive:x.tar", "https://ghcr.io/acme/worker", "dir:x"])

@@ -6,15 +6,16 @@ from typing import Any
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_MANIFEST, OCI_INDEX
-from replsync.oci.source_name import RegistrySource, parse_source
+from replsync.oci.reference import parse_reference
+from replsync.oci.source_name import RegistrySource, SourceName, parse_source, pinned
 from replsync.oci.tag_state import Present, Resolved, TagState, Tombstone, Wanted
 from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
-from replsync.plan.action import Action
+from replsync.plan.action import Action, Copy
 from replsync.plan.planner import Situation, Target, decide
 
 TARGET = Target("registry.test", "myapp")
 WORKER = TARGET.repository("worker")
-SOURCE = parse_source("ghcr.io/acme/worker:1.0")
+SOURCE = RegistrySource(parse_reference("ghcr.io/acme/worker:1.0"))
 
 
 def digest(name: str) -> Digest:
@@ -32,7 +33,7 @@ def present_index(name: str) -> Present:
 
 def resolved(name: str) -> Resolved:
     """What a registry source offers."""
-    return Resolved(SOURCE, digest(name))
+    return Resolved(pinned(SOURCE, digest(name)), digest(name))
 
 
 def resolved_in_daemon(name: str) -> Resolved:
@@ -87,6 +88,11 @@ def action(file: Manifest, there: TagState, wanted: Wanted | None = None, *, dae
     """The one action for tag 1.0."""
     (only,) = actions(file, {"1.0": there}, {"1.0": wanted} if wanted else {}, daemon_pushes=daemon_pushes)
     return only
+
+
+def copied(action: Action) -> SourceName | None:
+    """What is copied to the tag, if anything is."""
+    return action.write.source if isinstance(action.write, Copy) else None
 
 
 def own(name: str) -> RegistrySource:

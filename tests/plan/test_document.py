@@ -5,23 +5,31 @@ import json
 
 from replsync.oci.digest import sha256
 from replsync.oci.tag_state import Absent
-from replsync.plan.action import Kind
+from replsync.plan.action import Action, Kind
 from replsync.plan.document import Plan, PlannedManifest, plan_json
 from tests.plan.situations import action, digest, listing, present, resolved, retiring
 
 MANIFEST = PlannedManifest("replicated-images.yaml", sha256(b""), "registry.test", "myapp")
 
 
-def plan(*actions: object) -> Plan:
-    return Plan("replsync 0.1.0", "2026-01-01T00:00:00Z", (MANIFEST,), actions)  # type: ignore[arg-type]
+def plan(*actions: Action) -> Plan:
+    return Plan("replsync 0.1.0", "2026-01-01T00:00:00Z", (MANIFEST,), actions)
 
 
 def test_the_document_has_the_members_of_its_format() -> None:
     body = json.loads(plan_json(plan(action(listing(), Absent(), resolved("E")))))
     assert body["format"] == "replsync.plan/1"
-    assert set(body) == {"format", "tool", "created_at", "manifests", "summary", "actions", "digest"}
+    assert set(body) == {"format", "tool", "created_at", "engine", "manifests", "targets", "warnings"} | {
+        *("summary", "actions", "digest")
+    }
     assert body["manifests"] == [
-        {"path": "replicated-images.yaml", "sha256": sha256(b""), "registry": "registry.test", "app": "myapp"}
+        {
+            "path": "replicated-images.yaml",
+            "sha256": sha256(b""),
+            "registry": "registry.test",
+            "app": "myapp",
+            "lock": None,
+        }
     ]
     assert body["summary"] == {str(kind): int(kind is Kind.CREATE) for kind in Kind}
     assert body["actions"] == [
@@ -33,7 +41,9 @@ def test_the_document_has_the_members_of_its_format() -> None:
             "before": None,
             "after": {"kind": "image", "digest": digest("E"), "config": None},
             "source": {"reference": "docker://ghcr.io/acme/worker:1.0", "digest": digest("E")},
+            "tombstone": None,
             "reason": "the registry has no such tag",
+            "notes": [],
             "bytes": {"total": 0, "upload": 0, "mount": 0},
         }
     ]

@@ -7,12 +7,14 @@ import pytest
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.oci.tag_state import Absent, AnyImage, Artifact, Resolved, TagState, Unavailable, Unreadable, Wanted
-from replsync.plan.action import Kind, State
+from replsync.oci.source_name import pinned
+from replsync.plan.action import Bury, Copy, Kind, State
 from tests.plan.situations import (
     SOURCE,
     WORKER,
     action,
     actions,
+    copied,
     digest,
     listing,
     manifest,
@@ -33,8 +35,7 @@ def test_an_image_that_the_registry_lacks_is_created() -> None:
     done = action(listing(), Absent(), resolved("E"))
     assert (done.kind, done.before) == (Kind.CREATE, None)
     assert done.after == State("image", digest("E"))
-    assert done.source
-    assert (done.source.name, done.source.digest) == (SOURCE, digest("E"))
+    assert done.write == Copy(pinned(SOURCE, digest("E")), digest("E"))
 
 
 def test_an_image_that_is_there_is_unchanged() -> None:
@@ -62,29 +63,26 @@ def test_a_tombstone_that_replaced_the_image_is_restored_by_putting_it_back() ->
     assert done.kind is Kind.RESTORE
     assert done.before == State("tombstone", tombstone("E").digest, tombstone("E").config)
     assert done.after == State("image", digest("E"), digest("E's config"))
-    assert done.source
-    assert done.source.name == own("E")
+    assert copied(done) == own("E")
 
 
 def test_a_tombstone_whose_replaced_image_is_gone_is_restored_from_the_source() -> None:
     done = action(listing(), tombstone("E", readable=False), resolved("E"))
     assert done.kind is Kind.RESTORE
-    assert done.source
-    assert done.source.name == SOURCE
+    assert copied(done) == pinned(SOURCE, digest("E"))
 
 
 def test_a_tombstone_that_replaced_another_image_is_restored_from_the_source() -> None:
     done = action(listing(), tombstone("D"), resolved("E"))
     assert done.kind is Kind.RESTORE
     assert done.after == State("image", digest("E"))
-    assert done.source
-    assert done.source.name == SOURCE
+    assert copied(done) == pinned(SOURCE, digest("E"))
     assert f"`digest: {digest('D')}`" in done.reason
 
 
 def test_a_tag_pinned_to_what_the_target_still_has_is_put_back_by_its_digest() -> None:
     done = action(listing(), tombstone("D"), Resolved(own("E"), digest("E")))
-    assert (done.kind, done.source and done.source.name) == (Kind.RESTORE, own("E"))
+    assert (done.kind, copied(done)) == (Kind.RESTORE, own("E"))
     assert "put back by its digest" in done.reason
 
 
@@ -100,16 +98,16 @@ def test_a_retired_tag_with_a_tombstone_of_this_reason_is_unchanged() -> None:
 def test_a_tombstone_with_another_reason_is_written_again_and_keeps_what_it_first_replaced() -> None:
     done = action(retiring("older"), tombstone("D", "old"))
     assert done.kind is Kind.TOMBSTONE
-    assert done.epitaph
-    assert (done.epitaph.reason, done.epitaph.replaces) == ("older", digest("D"))
+    assert isinstance(done.write, Bury)
+    assert (done.write.epitaph.reason, done.write.epitaph.replaces) == ("older", digest("D"))
 
 
 def test_a_retired_image_becomes_a_tombstone() -> None:
     done = action(retiring("CVE-1, use 1.1"), present("D"))
     assert (done.kind, done.reason) == (Kind.TOMBSTONE, "CVE-1, use 1.1")
     assert done.after == State("tombstone", *_tombstone_of("D", "CVE-1, use 1.1"))
-    assert done.epitaph
-    assert done.epitaph.reference == str(WORKER.tagged("1.0"))
+    assert isinstance(done.write, Bury)
+    assert done.write.epitaph.reference == str(WORKER.tagged("1.0"))
 
 
 def test_a_retired_tag_need_not_be_mutable() -> None:
@@ -173,7 +171,7 @@ def test_a_tag_without_source_or_digest_must_merely_exist() -> None:
 
 def test_a_tag_without_source_or_digest_is_restored_to_what_its_tombstone_replaced() -> None:
     done = action(listing(), tombstone("D"), AnyImage())
-    assert (done.kind, done.source and done.source.name) == (Kind.RESTORE, own("D"))
+    assert (done.kind, copied(done)) == (Kind.RESTORE, own("D"))
     assert action(listing(), tombstone("D", readable=False), AnyImage()).kind is Kind.BLOCKED
 
 
@@ -192,7 +190,7 @@ def test_an_index_is_never_the_image_of_a_daemon() -> None:
 
 def test_a_tombstone_of_a_daemon_image_is_put_back_when_its_config_is_the_same() -> None:
     done = action(listing(), tombstone("E"), resolved_in_daemon("E"))
-    assert (done.kind, done.source and done.source.name) == (Kind.RESTORE, own("E"))
+    assert (done.kind, copied(done)) == (Kind.RESTORE, own("E"))
 
 
 def test_where_a_daemon_pushes_only_configs_are_promised() -> None:

@@ -22,13 +22,14 @@ from replsync.oci.tag_state import (
     Wanted,
 )
 from replsync.oci.tombstone import tombstone_config
-from replsync.plan.action import WRITING, Action, Kind
+from replsync.plan.action import WRITING, Action, Bury, Kind
 from replsync.plan.comparing import is_in, state_of
 from replsync.plan.document import Plan, plan_json
 from replsync.plan.planner import Situation, decide
 from tests.plan.situations import (
     TARGET,
     WORKER,
+    copied,
     digest,
     manifest,
     own,
@@ -77,13 +78,13 @@ def simulated(actions: tuple[Action, ...], inventory: Mapping[Reference, TagStat
     for action in actions:
         if action.kind not in WRITING or action.after is None:
             continue
-        if action.epitaph:
-            config = sha256(tombstone_config(action.epitaph))
+        if isinstance(action.write, Bury):
+            config = sha256(tombstone_config(action.write.epitaph))
             replaced = inventory[action.reference]
             kept = replaced.replaced if isinstance(replaced, Tombstone) else replaced
             assert kept is None or isinstance(kept, Present)
             made = action.after.digest or sha256(config.encode())
-            after[action.reference] = Tombstone(made, config, action.epitaph, kept)
+            after[action.reference] = Tombstone(made, config, action.write.epitaph, kept)
         else:
             config_digest = action.after.config
             made = action.after.digest or sha256(str(config_digest).encode())
@@ -154,5 +155,4 @@ def test_a_restore_that_puts_back_reads_from_the_target_itself() -> None:
     file = manifest(tags=["1.0"])
     situation = Situation(TARGET, {WORKER.tagged("1.0"): tombstone("A")}, {WORKER.tagged("1.0"): resolved("A")})
     (action,) = decide(file, situation)
-    assert action.source
-    assert action.source.name == own("A")
+    assert copied(action) == own("A")

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from replsync.errors import ReplsyncError
 from replsync.oci.tag_state import Absent, TagState, Unavailable
-from replsync.plan.action import ByteCount
+from replsync.plan.action import Action, ByteCount
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Report
 from replsync.render.text import clean, outcome_line, plan_text, report_text, size
 from tests.plan.situations import action, actions, digest, listing, manifest, present, resolved, retiring, tombstone
 
 
-def plan(*made: object) -> Plan:
-    return Plan("replsync test", "2026-01-01T00:00:00Z", (), made)  # type: ignore[arg-type]
+def plan(*made: Action) -> Plan:
+    return Plan("replsync test", "2026-01-01T00:00:00Z", (), made)
 
 
 def every_kind() -> Plan:

@@ -39,7 +39,8 @@ def named(there: Uploader, name: str = "1") -> RegistrySource:
 
 async def test_an_image_is_known_by_its_digest(there: Uploader, client: RegistryClient) -> None:
     source = RegistryImage(client, named(there))
-    assert await source.identify() == Resolved(named(there), Digest(IMAGE.digest))
+    digest = Digest(IMAGE.digest)
+    assert await source.identify() == Resolved(pinned(named(there), digest), digest)
 
 
 async def test_a_missing_image_is_not_found(there: Uploader, client: RegistryClient) -> None:

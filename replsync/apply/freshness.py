@@ -1,0 +1,54 @@
+"""Whether a saved plan still fits the registry."""
+
+from collections.abc import Sequence
+
+from replsync.apply.executor import named
+from replsync.errors import RegistryError, StalePlan
+from replsync.oci.tag_state import Unreadable
+from replsync.plan.action import Action, Kind
+from replsync.plan.comparing import is_in
+from replsync.plan.document import Plan
+from replsync.registry.client import RegistryClient
+from replsync.registry.inventory import read_tag
+from replsync.registry.together import together
+
+_NAMED = 10
+"""Tags that one error names; the others are counted."""
+
+
+async def is_carried_out(plan: Plan, client: RegistryClient) -> bool:
+    """Whether every tag is as the plan wants it, so that nothing is left to do.
+
+    Raises StalePlan where a tag is neither what it was when the plan was made
+    nor what the plan makes of it; RegistryError where a tag can't be read.
+    Unlisted tags are not the plan's business.
+    """
+    concerned = [action for action in plan.actions if action.kind not in (Kind.UNLISTED, Kind.BLOCKED)]
+    found = await together(_look(action, client) for action in concerned)
+    _refuse([moved for moved in found if isinstance(moved, str)])
+    return all(found)
+
+
+async def _look(action: Action, client: RegistryClient) -> bool | str:
+    """Whether the tag is as planned already; what is there instead, where it isn't as before either."""
+    head = await client.head(action.reference)
+    for state, is_done in ((action.after, True), (action.before, False)):
+        if (head.digest == state.digest) if head and state else (head is None and state is None):
+            return is_done  # the digest settles it, for one request
+    now = await read_tag(client, action.reference)
+    if isinstance(now, Unreadable):
+        raise RegistryError(f"read {action.reference}: {now.why}", hint="nothing was written; try again later")
+    if is_in(action.after, now):
+        return True
+    return False if is_in(action.before, now) else f"{action.reference} holds {named(now)}"
+
+
+def _refuse(moved: Sequence[str]) -> None:
+    if not moved:
+        return
+    count = "a tag has" if len(moved) == 1 else f"{len(moved)} tags have"
+    more = f"; and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+    raise StalePlan(
+        f"apply the plan: since it was made {count} changed: {'; '.join(moved[:_NAMED])}{more}; nothing was written",
+        hint="somebody else pushed there: make the plan again, and look at it",
+    )

@@ -1,0 +1,23 @@
+"""Asking whether a plan is to be carried out."""
+
+import asyncio
+import sys
+
+from replsync.errors import ReplsyncError
+
+
+async def approved() -> None:
+    """Ask. The question goes to stderr, as all but data does. Raises ReplsyncError for any answer but yes."""
+    print("\nType yes to carry this out: ", end="", file=sys.stderr, flush=True)
+    loop = asyncio.get_running_loop()
+    typed = asyncio.Event()
+    loop.add_reader(sys.stdin, typed.set)  # a blocking read would swallow Ctrl-C
+    try:
+        await typed.wait()
+    except asyncio.CancelledError:
+        print("\nnothing was written", file=sys.stderr)
+        raise
+    finally:
+        loop.remove_reader(sys.stdin)
+    if sys.stdin.readline().strip() != "yes":
+        raise ReplsyncError("not approved; nothing was written", hint="only the word yes approves")

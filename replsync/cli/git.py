@@ -1,0 +1,29 @@
+"""The git commit of a file."""
+
+import subprocess
+from pathlib import Path
+
+_PATIENCE = 10
+"""Seconds."""
+
+
+def commit_of(path: Path) -> str | None:
+    """Return the commit that is checked out where `path` lies, with `-dirty` where the file is not as committed.
+
+    None where there is no git, no repository, or no commit.
+    """
+    commit = _git(path.parent, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not commit:
+        return None
+    changed = _git(path.parent, "status", "--porcelain", "--untracked-files=all", "--", path.name)
+    return f"{commit.strip()}{'-dirty' if changed != '' else ''}"
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,72 @@
+"""`replsync rollback`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from replsync.cli.carrying_out import carry_out, show, shown_and_approved
+from replsync.cli.files import read_whole
+from replsync.cli.lock_file import read_lock_beside
+from replsync.cli.options import Connection, Scope, Shown
+from replsync.cli.progress import asking
+from replsync.cli.running import run
+from replsync.cli.saved_plan import save
+from replsync.cli.terminal import refuse_unattended
+from replsync.cli.workspace import Workspace, mentions_of, opened
+from replsync.errors import InvalidInput
+from replsync.plan.document import Plan
+from replsync.plan.guarding import chosen, protected
+from replsync.plan.journal import Change, changes, read_journal
+from replsync.plan.undoing import undo
+from replsync.survey.looking_back import look_back
+
+MAX_JOURNAL = 256 * 1024 * 1024
+_STILL_LISTED = "the manifest is as it was: unless it is taken back too, the next plan wants the same changes again"
+
+
+def roll_back(journal: Path, connection: Connection, scope: Scope, out: Path | None, shown: Shown) -> None:
+    """Plan the way back, show it, and carry it out, or save it."""
+    if not out:
+        refuse_unattended("rollback", shown.auto_approve, "look at it with --out FILE, or say --auto-approve")
+    data = read_whole(journal, "the journal", MAX_JOURNAL, "name a file of .replsync/journal")
+    made = changes(read_journal(data, str(journal)))
+    run(_roll_back(journal, made, connection, scope, out, shown))
+
+
+async def _roll_back(
+    journal: Path, made: tuple[Change, ...], connection: Connection, scope: Scope, out: Path | None, shown: Shown
+) -> None:
+    async with opened(connection) as workspace:
+        _refuse_foreign(journal, made, workspace)
+        with asking(shown.no_color):
+            plan = await _planned(made, workspace, scope)
+        if out:
+            save(plan, out)
+            show(plan, shown)
+            return
+        reviewed = await shown_and_approved(plan, shown)
+        if reviewed:
+            await carry_out(reviewed, workspace.registries, shown)
+
+
+async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope) -> Plan:
+    """No cap on tombstones: what the journal names is the bound."""
+    await workspace.registries.client.ping(workspace.target.registry)
+    found = mentions_of(workspace.file)
+    inventory, whole = await look_back(made, workspace.registries.client)
+    actions = chosen(undo(made, inventory, whole), scope.targets)
+    actions = protected(actions, workspace.file.manifest, workspace.target, found)
+    lock = read_lock_beside(workspace.file.name)  # not used; but a saved plan stands for the files as they were
+    digest = lock[1] if lock else None
+    plan = await workspace.planned(actions, workspace.registries.engine, found, scope.targets, digest)
+    return replace(plan, warnings=(*plan.warnings, _STILL_LISTED)) if plan.writes else plan
+
+
+def _refuse_foreign(journal: Path, made: tuple[Change, ...], workspace: Workspace) -> None:
+    target = workspace.target
+    for change in made:
+        if change.reference.repository != target.repository(change.image):
+            raise InvalidInput(
+                f"roll back {journal}: it is of {change.reference.repository}, "
+                f"and {workspace.file.name} stands for {target.registry}/{target.app}",
+                hint="name the manifest of that application with -f",
+            )

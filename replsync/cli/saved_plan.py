@@ -1,0 +1,74 @@
+"""Plans in files: writing them, reading them, and whether they still fit what they were made from."""
+
+import os
+from pathlib import Path
+
+from replsync.cli.files import read_whole, write_whole
+from replsync.cli.lock_file import read_lock_beside
+from replsync.cli.manifest_file import read, target_of
+from replsync.cli.workspace import mentions_of
+from replsync.errors import InvalidInput, StalePlan
+from replsync.manifest.read import ManifestFile
+from replsync.plan.action import Kind
+from replsync.plan.document import Plan, PlannedManifest, plan_json
+from replsync.plan.document_reading import MAX_SIZE, read_plan
+from replsync.plan.guarding import protected
+from replsync.plan.planner import Target
+from replsync.render.text import clean
+
+_AGAIN = "make the plan again, and look at it: replsync plan --out FILE"
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write the plan document to `path`. Raises ReplsyncError."""
+    write_whole(path, plan_json(plan).encode(), "the plan")
+
+
+def read_saved(path: Path) -> Plan:
+    """Read a plan that was saved. Raises InvalidInput where it is none, StalePlan where it was changed."""
+    data = read_whole(path, "the plan", MAX_SIZE, "name a file that `replsync plan --out FILE` wrote")
+    plan = read_plan(data, str(path))
+    if len(plan.manifests) != 1:
+        raise InvalidInput(f"read the plan {path}: it is not of one manifest", hint=_AGAIN)
+    return plan
+
+
+def check_still_valid(plan: Plan) -> None:
+    """Raise StalePlan where the manifest, its lock file or a release is not what the plan was made from."""
+    (planned,) = plan.manifests
+    file = _unchanged(planned)
+    _check_releases(plan, file)
+
+
+def _unchanged(planned: PlannedManifest) -> ManifestFile:
+    path = clean(planned.path)
+    try:
+        file = read(Path(planned.path))
+    except InvalidInput as error:
+        raise StalePlan(f"apply the plan: its manifest {path} can't be read any more", hint=error.hint) from error
+    if file.sha256 != planned.sha256:
+        raise StalePlan(f"apply the plan: the manifest {path} has changed since it was made", hint=_AGAIN)
+    try:
+        lock = read_lock_beside(planned.path)
+    except InvalidInput as error:
+        raise StalePlan(f"apply the plan: the lock file of {path} can't be read any more", hint=error.hint) from error
+    if (lock[1] if lock else None) != planned.lock:
+        raise StalePlan(f"apply the plan: the lock file of {path} has changed since it was made", hint=_AGAIN)
+    target = target_of(file.manifest, Path.cwd(), os.environ)
+    if (target.registry, target.app) != (planned.registry, planned.app):
+        raise StalePlan(
+            f"apply the plan: it is for the application {clean(planned.registry)}/{clean(planned.app)}, "
+            f"and {path} stands for {target.registry}/{target.app} here",
+            hint="set REPLICATED_APP as it was when the plan was made, or make the plan again",
+        )
+    return file
+
+
+def _check_releases(plan: Plan, file: ManifestFile) -> None:
+    """A release may name by now what the plan retires."""
+    (planned,) = plan.manifests
+    target = Target(planned.registry, planned.app)
+    tombstones = [action for action in plan.writes if action.kind is Kind.TOMBSTONE]
+    for before, after in zip(tombstones, protected(tombstones, file.manifest, target, mentions_of(file)), strict=True):
+        if after.kind is not before.kind:
+            raise StalePlan(f"apply the plan: retire {after.reference}: {after.reason}", hint=_AGAIN)

@@ -1,0 +1,17 @@
+"""What kind of terminal there is."""
+
+import os
+import sys
+
+from replsync.errors import UsageError
+
+
+def use_colour(no_color: bool) -> bool:
+    """Colours at a terminal, unless told otherwise (no-color.org)."""
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def refuse_unattended(command: str, auto_approve: bool, hint: str) -> None:
+    """Raise UsageError where somebody would have to approve, and nobody is there."""
+    if not auto_approve and (sys.stdin is None or not sys.stdin.isatty()):
+        raise UsageError(f"{command}: nobody is there to approve the plan", hint=hint)

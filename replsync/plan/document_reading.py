@@ -1,0 +1,249 @@
+"""Reading a plan document back: only what `plan_json` wrote is taken, byte for byte."""
+
+import json
+import re
+from typing import Any, assert_never
+
+from replsync.errors import InvalidInput, StalePlan
+from replsync.manifest.labels import is_chosen
+from replsync.oci.digest import Digest, parse_digest, sha256
+from replsync.oci.reference import Reference, Repository, parse_reference
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source, pinned
+from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.plan.action import WRITING, Action, Bury, ByteCount, Copy, Kind, State, Write
+from replsync.plan.document import FORMAT, EngineName, Plan, PlannedManifest, body_digest, plan_json
+from replsync.plan.document_schema import plan_schema
+from replsync.plan.planner import in_order
+
+MAX_SIZE = 64 * 1024 * 1024
+"""Bytes of a plan document: ten thousand tags take about ten million."""
+
+_SERIES, _, _VERSION = FORMAT.partition("/")
+
+
+def read_plan(data: bytes, name: str) -> Plan:
+    """Return the plan in `data`, the content of the file `name`.
+
+    Raises InvalidInput for what is no plan document at all, StalePlan for one
+    that was changed after it was made, or that a later version made.
+    """
+    document = _parse(data, name)
+    _refuse_later(document, name)
+    try:
+        _check_digest(document)
+        _check_schema(document)
+        plan = _plan(document)
+        # What contradicts itself (a summary that miscounts, a tag beside another reference) isn't written again.
+        if plan_json(plan).encode() != data:
+            raise ValueError("it is not as replsync writes it")
+    except (ValueError, RecursionError) as error:  # half a surrogate pair is JSON, and can't be written again
+        said = "it holds what no text holds" if isinstance(error, UnicodeError | RecursionError) else str(error)
+        message = f"read the plan {name}: it was changed after it was made: {said}"
+        raise StalePlan(message, hint="make the plan again: replsync plan --out FILE") from error
+    return plan
+
+
+def _check_digest(document: dict[str, Any]) -> None:
+    if document.get("digest") != body_digest({key: value for key, value in document.items() if key != "digest"}):
+        raise ValueError("its digest is not that of its content")
+
+
+def _parse(data: bytes, name: str) -> dict[str, Any]:
+    if len(data) > MAX_SIZE:
+        raise _no_plan(name, f"it has more than {MAX_SIZE} bytes")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _no_plan(name, "it is not JSON") from error
+    if not isinstance(document, dict) or not {"format", "digest", "actions"} & document.keys():
+        raise _no_plan(name, "it is JSON of another kind")
+    return document
+
+
+def _refuse_later(document: dict[str, Any], name: str) -> None:
+    stated = document.get("format")
+    series, _, version = stated.partition("/") if isinstance(stated, str) else ("", "", "")
+    if series == _SERIES and re.fullmatch("[0-9]{1,9}", version) and int(version) > int(_VERSION):
+        raise StalePlan(
+            f"read the plan {name}: it has the format {series}/{version}, this replsync reads {FORMAT}",
+            hint="upgrade replsync, or make the plan again with this one",
+        )
+
+
+def _check_schema(document: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(Draft202012Validator(plan_schema()).iter_errors(document))
+    if fault is not None:
+        raise ValueError(f"{fault.json_path} is not as the schema of plans wants it")
+
+
+def _plan(document: dict[str, Any]) -> Plan:
+    plan = Plan(
+        document["tool"],
+        document["created_at"],
+        tuple(map(_manifest, document["manifests"])),
+        tuple(map(_action, document["actions"])),
+        document["engine"],
+        tuple(document["targets"]),
+        tuple(document["warnings"]),
+    )
+    for action in plan.actions:
+        _check(action, plan)
+    if len({action.reference for action in plan.actions}) != len(plan.actions):
+        raise ValueError("a tag has two actions")
+    if plan.actions != in_order(plan.actions):
+        raise ValueError("its actions are not in order")
+    return plan
+
+
+def _manifest(item: dict[str, Any]) -> PlannedManifest:
+    if "\0" in item["path"]:
+        raise ValueError("no file has such a name")
+    lock = None if item["lock"] is None else parse_digest(item["lock"])
+    return PlannedManifest(item["path"], parse_digest(item["sha256"]), item["registry"], item["app"], lock)
+
+
+def _action(item: dict[str, Any]) -> Action:
+    return Action(
+        Kind(item["kind"]),
+        item["image"],
+        parse_reference(item["reference"]),
+        _state(item["before"]),
+        _state(item["after"]),
+        item["reason"],
+        _write(item),
+        _bytes(item["bytes"]),
+        tuple(item["notes"]),
+    )
+
+
+def _bytes(item: dict[str, Any] | None) -> ByteCount | None:
+    if item is None:
+        return None
+    if not all(type(count) is int for count in item.values()):
+        raise ValueError("a number of bytes is not whole")  # to JSON Schema 1.0 is an integer
+    return ByteCount(**item)
+
+
+def _state(item: dict[str, Any] | None) -> State | None:
+    return State(item["kind"], _digest(item["digest"]), _digest(item["config"])) if item else None
+
+
+def _digest(text: str | None) -> Digest | None:
+    return None if text is None else parse_digest(text)  # to Python the schema's `$` may stand before a newline
+
+
+def _write(item: dict[str, Any]) -> Write | None:
+    match item["source"], item["tombstone"]:
+        case None, None:
+            return None
+        case {"reference": source, "digest": digest}, None:
+            return _copy(parse_source(source), parse_digest(digest))
+        case None, {"reason": reason, "replaces": replaces, "media_type": media_type}:
+            return Bury(Epitaph(item["reference"], reason, parse_digest(replaces), media_type))
+        case _:
+            raise ValueError(f"{item['reference']} has two things to write")
+
+
+def _copy(source: SourceName, digest: Digest) -> Copy:
+    """A tag's digest stands beside its name in the document."""
+    match source:
+        case RegistrySource(Reference(digest=None)):
+            return Copy(pinned(source, digest), digest)
+        case RegistrySource() | DaemonSource():
+            return Copy(source, digest)
+        case _:
+            assert_never(source)
+
+
+def _check(action: Action, plan: Plan) -> None:
+    """Raise ValueError where an action says what no plan says."""
+    at = action.reference
+    homes = (Repository(manifest.registry, f"{manifest.app}/{action.image}") for manifest in plan.manifests)
+    if at not in [home.tagged(action.tag) for home in homes]:
+        raise ValueError(f"{at} is not a tag of the manifest's application")
+    if plan.targets and not any(is_chosen(action.label, target) for target in plan.targets):
+        raise ValueError(f"{at} is not in the part of the manifest that was planned")
+    if (action.kind in WRITING) != (action.write is not None):
+        raise ValueError(f"{at} has nothing to write, or should not be written")
+    if action.before and not _was_read(action.before):
+        raise ValueError(f"{at} is not said to be what a registry has")
+    if not _fits(action.kind, action.before, action.after) or not _makes(action, plan.engine):
+        raise ValueError(f"{at} would not become what the plan says")
+
+
+def _was_read(before: State) -> bool:
+    """Whether a registry can have answered this: it knows the digest, and a tombstone is known by its config."""
+    return before.digest is not None and (before.kind == "image" or before.config is not None)
+
+
+def _fits(kind: Kind, before: State | None, after: State | None) -> bool:
+    was, becomes = before and before.kind, after and after.kind
+    match kind:
+        case Kind.CREATE:
+            return (was, becomes) == (None, "image")
+        case Kind.UPDATE:
+            return (was, becomes) == ("image", "image")
+        case Kind.RESTORE:
+            return (was, becomes) == ("tombstone", "image")
+        case Kind.TOMBSTONE:
+            return was is not None and becomes == "tombstone"
+        case Kind.UNCHANGED:
+            return before == after
+        case Kind.UNLISTED:
+            return was == "image" and before == after
+        case Kind.BLOCKED:
+            return after is None
+        case _:
+            assert_never(kind)
+
+
+def _makes(action: Action, engine: EngineName) -> bool:
+    """Whether what is written gives just the state after it. A digest is None where a daemon will choose it."""
+    after = action.after
+    if action.write is None or after is None:
+        return action.write is None
+    match action.write:
+        case Copy(source, digest):
+            return _gives(source, digest, after, engine) and (after.kind == "image" or _is_own(action, source))
+        case Bury(epitaph):
+            config = tombstone_config(epitaph)
+            made = None if engine == "docker" else sha256(tombstone_manifest(config))
+            return after == State("tombstone", made, sha256(config)) and _is_of(epitaph, action)
+        case _:
+            assert_never(action.write)
+
+
+def _gives(source: SourceName, digest: Digest, after: State, engine: EngineName) -> bool:
+    match source:
+        case DaemonSource():
+            return (after.digest, after.config) == (None, digest)
+        case RegistrySource() if engine == "docker":
+            return source.reference.digest == digest and after.digest is None and after.config is not None
+        case RegistrySource():
+            return source.reference.digest == digest == after.digest
+        case _:
+            assert_never(source)
+
+
+def _is_own(action: Action, source: SourceName) -> bool:
+    """Whether it is copied from the tag's own repository, by digest: a tombstone comes from nowhere else."""
+    match source:
+        case RegistrySource(Reference(repository, tag=None)):
+            return repository == action.reference.repository
+        case _:
+            return False
+
+
+def _is_of(epitaph: Epitaph, action: Action) -> bool:
+    """Whether the tombstone is of what the tag was, and for the reason that is shown."""
+    before = action.before
+    # A tombstone that is written anew replaces what the first one did.
+    replaces = before is not None and (epitaph.replaces == before.digest) == (before.kind == "image")
+    return replaces and epitaph.reason == action.reason
+
+
+def _no_plan(name: str, why: str) -> InvalidInput:
+    return InvalidInput(f"read the plan {name}: {why}", hint="name a file that `replsync plan --out FILE` wrote")

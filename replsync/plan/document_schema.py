@@ -1,0 +1,112 @@
+"""The JSON Schema of the plan document `replsync.plan/1`."""
+
+import json
+from typing import Any
+
+from replsync.plan.action import Kind
+from replsync.plan.document import FORMAT
+
+_DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+_IMAGE_DIGEST = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"}
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+
+
+def _object(description: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "description": description,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _said(schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"description": description, **schema}
+
+
+_STATE = _object(
+    "What a tag is. `digest` is null where a Docker daemon will choose it, `config` where it was not read.",
+    kind={"enum": ["image", "tombstone"]},
+    digest=_or_null(_IMAGE_DIGEST),
+    config=_or_null(_IMAGE_DIGEST),
+)
+_ACTION = _object(
+    "One tag.",
+    kind=_said({"enum": [str(kind) for kind in Kind]}, "What happens to the tag."),
+    image=_said(_TEXT, "The image's name in the manifest."),
+    tag=_TEXT,
+    reference=_said(_TEXT, "HOST/PATH:TAG"),
+    before=_said(_or_null({"$ref": "#/$defs/state"}), "What the tag is when the plan is carried out; null: nothing."),
+    after=_said(_or_null({"$ref": "#/$defs/state"}), "What the tag is then."),
+    source=_or_null(
+        _object(
+            "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's image.",
+            reference=_TEXT,
+            digest=_IMAGE_DIGEST,
+        )
+    ),
+    tombstone=_or_null(
+        _object(
+            "The tombstone that is written: what it replaces, and why.",
+            reason=_TEXT,
+            replaces=_IMAGE_DIGEST,
+            media_type=_TEXT,
+        )
+    ),
+    reason=_said(_TEXT, "Why."),
+    notes={"description": "What a reviewer should know besides.", "type": "array", "items": _TEXT},
+    bytes=_said(
+        _or_null(
+            _object("Bytes of blobs: of the image, to send, to mount.", total=_COUNT, upload=_COUNT, mount=_COUNT)
+        ),
+        "null where no source was asked.",
+    ),
+)
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the schema, draft 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "replsync plan",
+        **_object(
+            "What `replsync apply` does. Canonical JSON: sorted keys, no white space.",
+            format={"const": FORMAT},
+            tool=_said(_TEXT, "The program that made the plan, with its version."),
+            created_at={
+                "type": "string",
+                "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+                "maxLength": 20,
+            },
+            engine=_said({"enum": ["registry", "docker"]}, "What moves the images."),
+            manifests={
+                "description": "The manifests that the plan was made from.",
+                "type": "array",
+                "items": _object(
+                    "A manifest, and the lock file that was used with it, by their digests.",
+                    path=_TEXT,
+                    sha256=_DIGEST,
+                    registry=_TEXT,
+                    app=_TEXT,
+                    lock=_or_null(_DIGEST),
+                ),
+            },
+            targets={"description": "The patterns that chose a part of it.", "type": "array", "items": _TEXT},
+            warnings={"description": "What is to be known of the plan.", "type": "array", "items": _TEXT},
+            summary=_object("How many actions of each kind.", **{str(kind): _COUNT for kind in Kind}),
+            actions={"description": "Sorted by image and tag.", "type": "array", "items": {"$ref": "#/$defs/action"}},
+            digest=_said(_DIGEST, "The sha256 of this document without this member."),
+        ),
+        "$defs": {"action": _ACTION, "state": _STATE},
+    }
+
+
+def plan_schema_text() -> str:
+    """Return the schema as JSON, as it stands in `schemas/plan.schema.json`."""
+    return json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n"

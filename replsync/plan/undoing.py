@@ -1,0 +1,102 @@
+"""The way back: from what a journal says was done to what takes it back. Pure."""
+
+from collections.abc import Iterable, Mapping, Set
+from typing import assert_never
+
+from replsync.oci.digest import Digest, sha256, short
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import RegistrySource
+from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.plan.action import Action, Bury, Copy, Kind, State
+from replsync.plan.comparing import is_in, state_of
+from replsync.plan.journal import Change
+from replsync.plan.planner import in_order
+
+TAKEN_BACK = "taken back: the tag did not exist before"
+
+
+def undo(
+    changes: Iterable[Change], inventory: Mapping[Reference, TagState], whole: Set[Reference]
+) -> tuple[Action, ...]:
+    """Return an action for each change that puts its tag back to what it was, sorted as a plan is.
+
+    `inventory` is what the tags are now, `whole` the references by digest of
+    what they were that can still be read with all that belongs to them. A tag
+    that did not exist becomes a tombstone: a registry deletes nothing. A tag
+    that somebody else has written since is blocked.
+    """
+    return in_order(_undo(change, inventory[change.reference], whole) for change in changes)
+
+
+def _undo(change: Change, now: TagState, whole: Set[Reference]) -> Action:
+    reference, earlier = change.reference, change.before
+
+    def blocked(reason: str) -> Action:
+        return Action(Kind.BLOCKED, change.image, reference, state_of(now), None, reason)
+
+    match now:
+        case Unreadable(why):
+            return blocked(f"the registry's tag can't be read: {why}")
+        case Artifact(_, kind):
+            return blocked(f"the tag holds an artifact of type {kind} by now, which is never overwritten")
+        case Absent() | Present() | Tombstone():
+            pass
+        case _:
+            assert_never(now)
+    if is_in(earlier, now):
+        state = state_of(now)
+        return Action(Kind.UNCHANGED, change.image, reference, state, state, "the tag is what it was before")
+    if _is_taken_back(change, now):
+        state = state_of(now)
+        return Action(Kind.UNCHANGED, change.image, reference, state, state, "taken back already")
+    if not is_in(change.after, now):
+        return blocked(
+            f"somebody else has written the tag since: it holds {_named(state_of(now))}, "
+            f"the journal left {_named(change.after)}"
+        )
+    if earlier is None:
+        return _bury(change, now)
+    if earlier.digest is None or reference.repository.at(earlier.digest) not in whole:
+        return blocked(
+            f"what the tag was before, {_named(earlier)}, can't be read from the registry any more; "
+            "push it again from its source"
+        )
+    return _put_back(change, now, earlier, earlier.digest)
+
+
+def _is_taken_back(change: Change, now: TagState) -> bool:
+    """Whether the tag is the tombstone that an earlier rollback of the same journal, perhaps cut off, left there."""
+    if change.before or not change.after or not isinstance(now, Tombstone):
+        return False
+    said = now.epitaph
+    is_ours = (said.reference, said.reason) == (str(change.reference), TAKEN_BACK)
+    return is_ours and change.after.digest in (None, said.replaces)
+
+
+def _put_back(change: Change, now: TagState, earlier: State, digest: Digest) -> Action:
+    if earlier.kind == "tombstone":
+        kind = Kind.TOMBSTONE
+    else:
+        kind = Kind.RESTORE if isinstance(now, Tombstone) else Kind.UPDATE
+    source = RegistrySource(change.reference.repository.at(digest))
+    reason = "taken back: the tag is put back to what it was before"
+    return Action(kind, change.image, change.reference, state_of(now), earlier, reason, Copy(source, digest))
+
+
+def _bury(change: Change, now: TagState) -> Action:
+    reference = change.reference
+    if not isinstance(now, Present):
+        # A tombstone, or nothing, in place of nothing: no journal says so.
+        state = state_of(now)
+        return Action(Kind.UNCHANGED, change.image, reference, state, state, "there is no image to take back")
+    epitaph = Epitaph(str(reference), TAKEN_BACK, now.digest, now.media_type)
+    config = tombstone_config(epitaph)
+    after = State("tombstone", sha256(tombstone_manifest(config)), sha256(config))
+    return Action(Kind.TOMBSTONE, change.image, reference, state_of(now), after, TAKEN_BACK, Bury(epitaph))
+
+
+def _named(state: State | None) -> str:
+    if state is None:
+        return "nothing"
+    return f"{state.kind} {short(state.digest or state.config or '')}"
