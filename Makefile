@@ -37,7 +37,7 @@ test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo wher
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
 
-demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, restore it
+demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
 schema: $(READY) ## Write the JSON Schemas of manifest and plan anew from the code

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole story on a sandbox: plan, apply, plan again, retire a tag, look at its tombstone, take it back.
+# The whole story on a sandbox: plan, review, apply, retire a tag, take it back, look at its history, roll back a run.
 # Needs replsync and python on the PATH (`make demo` sees to that), and no network.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,7 +12,6 @@ bold='' plain=''
 
 say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 run() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@" 2>&1; }
-use() { sed "s/target.example/$target/; s/source.example/$source/" "$here/demo/$1" >replicated-images.yaml; }
 
 # start LOG: a sandbox on a free port; its address goes to $address
 start() {
@@ -39,27 +38,30 @@ export REPLICATED_API_TOKEN=sandbox
 python "$here/demo/build_images.py" "$source" sandbox
 
 say "The manifest says which tags should exist"
-use 1-first.yaml
+sed "s/target.example/$target/; s/source.example/$source/" "$here/demo/replicated-images.yaml" >replicated-images.yaml
 run cat replicated-images.yaml
 run replsync validate
-say "plan compares it with the registry; apply makes it so"
-run replsync plan
-run replsync apply --auto-approve
+say "plan compares it with the registry, and saves what it would do, for a review"
+run replsync plan --out plan.json
+
+say "apply does exactly that, and no more when it is asked again"
+run replsync apply plan.json
+run replsync apply --quiet plan.json
 
 say "Planned again, there is nothing to do: exit code 0"
 run replsync plan --detailed-exitcode
 
 say "Retire worker:1.9.3: nothing can be deleted, so a tombstone takes its place"
 cp replicated-images.yaml before.yaml
-use 2-retired.yaml
+run replsync retire worker:1.9.3 --reason "CVE-2026-1234, use 1.10.0" --auto-approve
 run diff before.yaml replicated-images.yaml || true
-run replsync plan
-run replsync apply --auto-approve
-run replsync plan --detailed-exitcode
 
-say "List it again, and what the tombstone replaced is put back: same digest, nothing sent"
-use 1-first.yaml
-run replsync apply --auto-approve
-run replsync plan --detailed-exitcode
+say "Take it back: what the tombstone replaced is put back, same digest, nothing sent"
+run replsync restore worker:1.9.3 --auto-approve
+run replsync history worker:1.9.3
+
+say "Every run has a journal, and can be taken back: the last one, too"
+journals=(.replsync/journal/*.jsonl)
+run replsync rollback "${journals[-1]}" --auto-approve
 
 say "That was all. The sandboxes are gone; start your own with: replsync sandbox"
