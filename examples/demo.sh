@@ -11,7 +11,7 @@ bold='' plain=''
 [ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
 
 say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
-run() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@" 2>&1; }
+run() { printf '%s$ %s%s\n' "$bold" "${*@Q}" "$plain"; "$@" 2>&1; }
 
 # start LOG: a sandbox on a free port; its address goes to $address
 start() {

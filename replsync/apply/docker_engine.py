@@ -13,12 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from replsync.apply.engine import Guard, Sent
+from replsync.apply.engine import Destination, Sent
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import ImageIndex, ImageManifest, Platform
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
@@ -76,16 +75,16 @@ class DockerEngine:
     async def push(
         self,
         name: SourceName,
-        target: Reference,
+        target: Destination,
         sent: Sent,  # noqa: ARG002 - docker doesn't say
-        guard: Guard,
     ) -> None:
         """Pull the image if it is a registry's, tag it, push it."""
-        operation = f"push {name} to {target} by docker"
+        reference = str(target.reference)
+        operation = f"push {name} to {reference} by docker"
 
         def tag_and_push(client: "DockerClient") -> None:
-            client.image.tag(image, str(target))
-            client.image.push(str(target), quiet=True)
+            client.image.tag(image, reference)
+            client.image.push(reference, quiet=True)
 
         async with self._one_at_a_time:
             match name:
@@ -97,22 +96,29 @@ class DockerEngine:
                     image = await self._sources.daemon(name).identifier()
                 case _:
                     assert_never(name)
-            await guard()
+            await self._refuse_changed(target)
             await in_daemon(operation, tag_and_push)
 
-    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
+    async def bury(self, config: bytes, target: Destination) -> None:
         """Load a tombstone into the daemon and push it from there."""
+        reference = str(target.reference)
 
-        def work(client: "DockerClient") -> None:
+        def load(client: "DockerClient") -> None:
             with tempfile.TemporaryDirectory(prefix="replsync-") as folder:
                 archive = Path(folder) / "tombstone.tar"
-                archive.write_bytes(saved_tombstone(config, str(target)))
+                archive.write_bytes(saved_tombstone(config, reference))
                 client.image.load(archive, quiet=True)
-            client.image.push(str(target), quiet=True)
 
+        operation = f"push a tombstone to {reference} by docker"
         async with self._one_at_a_time:
-            await guard()
-            await in_daemon(f"push a tombstone to {target} by docker", work)
+            await in_daemon(operation, load)
+            await self._refuse_changed(target)
+            await in_daemon(operation, lambda client: client.image.push(reference, quiet=True))
+
+    async def _refuse_changed(self, target: Destination) -> None:
+        """The push itself can't be guarded: docker sends the layers and writes the tag in one command."""
+        await target.announce()
+        await self._client.refuse_changed(target.reference, target.before)
 
     async def _image(self, name: RegistrySource) -> ImageManifest:
         if name not in self._images:

@@ -1,14 +1,27 @@
 """What moves images: the protocol that both engines stand behind."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from replsync.oci.digest import Digest
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import SourceName
 from replsync.oci.tag_state import Resolved
 
-Guard = Callable[[], Awaitable[None]]
-"""Looks at the tag once more, right before it is written; raises ReplsyncError where it must not be."""
+
+@dataclass(frozen=True)
+class Destination:
+    """The tag to write, and what it points at until then: None for nothing.
+
+    `announce` is to be called when all else is done, right before the tag is
+    looked at for the last time and written. It raises ReplsyncError where it must not be.
+    """
+
+    reference: Reference
+    before: Digest | None
+    announce: Callable[[], Awaitable[None]]
+
 
 Sent = Callable[[int], None]
 """Told how many bytes were sent since it was last called."""
@@ -21,10 +34,13 @@ class Engine(Protocol):
         """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
         ...
 
-    async def push(self, name: SourceName, target: Reference, sent: Sent, guard: Guard) -> None:
-        """Make `target` the image of this source. Raises ReplsyncError."""
+    async def push(self, name: SourceName, target: Destination, sent: Sent) -> None:
+        """Make `target` the image of this source.
+
+        Raises ChangedMeanwhile, and leaves the tag alone, where somebody else has written it; ReplsyncError.
+        """
         ...
 
-    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
-        """Make `target` the tombstone with this config. Raises ReplsyncError."""
+    async def bury(self, config: bytes, target: Destination) -> None:
+        """Make `target` the tombstone with this config. Raises as `push` does."""
         ...

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol, assert_never
 
-from replsync.apply.engine import Engine
+from replsync.apply.engine import Destination, Engine
 from replsync.errors import ChangedMeanwhile, JournalError, RegistryError, ReplsyncError, SignInError
 from replsync.oci.digest import Digest, short
 from replsync.oci.reference import Repository
@@ -49,6 +49,10 @@ class Journal(Protocol):
         """The tag was `before`, was written, and is `after` now."""
         ...
 
+    async def left(self, action: Action, before: State | None) -> None:
+        """The tag was `before`, was to be written, and was left alone."""
+        ...
+
     async def failed(self, action: Action, before: State | None, why: str) -> None:
         """The tag was `before`, was to be written, and nobody knows what it is."""
         ...
@@ -80,7 +84,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
                     )
                 if unrecorded:
                     raise JournalError(f"write {action.reference}: not tried, since the journal can't be written")
-                outcome = Done(action, await _Writing(action, client, engine, journal, watcher).carry_out())
+                outcome = await _Writing(action, client, engine, journal, watcher).carry_out()
             except ReplsyncError as error:
                 if isinstance(error, SignInError) and error.host == repository.host:
                     refused.add(repository)
@@ -121,11 +125,11 @@ class _Writing:
         self._watcher = watcher
         self._announced = False
 
-    async def carry_out(self) -> Digest:
-        """Write the tag and return its digest. Raises ReplsyncError."""
+    async def carry_out(self) -> Done:
+        """Write the tag. Raises ReplsyncError."""
         now = await read_tag(self._client, self._reference)
         if is_in(self._action.after, now):
-            return _digest(now)  # an earlier run got this far
+            return Done(self._action, _digest(now), is_written=False)
         if isinstance(now, Unreadable):
             raise RegistryError(f"write {self._reference}: its state can't be read: {now.why}", hint="try again later")
         if not is_in(self._action.before, now):
@@ -138,45 +142,40 @@ class _Writing:
         try:
             await self._write(now, before)
             written = await self._read_back()
+        except ChangedMeanwhile:
+            if self._announced:
+                await self._journal.left(self._action, before)
+            raise
         except ReplsyncError as error:
             if self._announced and not isinstance(error, JournalError):
                 await self._journal.failed(self._action, before, error.message)
             raise
-        await self._journal.wrote(self._action, before, state_of(written))
-        return _digest(written)
+        try:
+            await self._journal.wrote(self._action, before, state_of(written))
+        except JournalError as error:
+            raise JournalError(
+                f"write {self._reference}: it was written and is as planned, {named(written)}; but {error.message}",
+                hint=error.hint,
+            ) from error
+        return Done(self._action, _digest(written))
 
     async def _write(self, now: TagState, before: State | None) -> None:
-        async def guard() -> None:
-            # The line first: between the look and the write there is to be as little as possible.
+        async def announce() -> None:
             await self._journal.writing(self._action, before)
             self._announced = True
-            found = await self._client.head(self._reference)
-            if (found.digest if found else None) != (None if isinstance(now, Absent) else _digest(now)):
-                raise ChangedMeanwhile(
-                    f"write {self._reference}: the tag changed while its image was on the way; it was left alone",
-                    hint="somebody else pushed to it; run plan again and look at it",
-                )
 
+        target = Destination(self._reference, None if isinstance(now, Absent) else _digest(now), announce)
         match self._action.write:
             case Bury(epitaph):
-                await self._engine.bury(tombstone_config(epitaph), self._reference, guard)
+                await self._engine.bury(tombstone_config(epitaph), target)
             case Copy(source) as copy:
-                await self._refuse_moved(copy)
+                await refuse_moved(copy, self._engine, f"write {self._reference}")
                 action, watcher = self._action, self._watcher
-                await self._engine.push(source, self._reference, lambda size: watcher.sent(action, size), guard)
+                await self._engine.push(source, target, lambda size: watcher.sent(action, size))
             case None:
                 raise AssertionError("only what is to be written comes here")
             case _:
                 assert_never(self._action.write)
-
-    async def _refuse_moved(self, copy: Copy) -> None:
-        """A registry is asked by digest; a daemon can't be."""
-        if isinstance(copy.source, DaemonSource) and (await self._engine.identify(copy.source)).config != copy.digest:
-            raise ChangedMeanwhile(
-                f"push {spoken(copy.source)} to {self._reference}: the daemon has another image by this name "
-                f"than image ID {short(copy.digest)}, for which the plan was made",
-                hint="run plan again and look at it",
-            )
 
     async def _read_back(self) -> TagState:
         written = await read_tag(self._client, self._reference)
@@ -190,6 +189,16 @@ class _Writing:
                 hint="somebody else pushed at the same time, or the registry is broken; run plan again",
             )
         return written
+
+
+async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
+    """Raise ChangedMeanwhile where a daemon has another image by this name now. A registry is asked by digest."""
+    if isinstance(copy.source, DaemonSource) and (await engine.identify(copy.source)).config != copy.digest:
+        raise ChangedMeanwhile(
+            f"{operation}: the daemon has another image by the name {spoken(copy.source)} "
+            f"than image ID {short(copy.digest)}, for which the plan was made",
+            hint="run plan again and look at it",
+        )
 
 
 def _digest(state: TagState) -> Digest:

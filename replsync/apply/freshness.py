@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from replsync.apply.executor import named
-from replsync.errors import RegistryError, StalePlan
+from replsync.apply.engine import Engine
+from replsync.apply.executor import named, refuse_moved
+from replsync.errors import ChangedMeanwhile, RegistryError, StalePlan
 from replsync.oci.tag_state import Unreadable
-from replsync.plan.action import Action, Kind
+from replsync.plan.action import Action, Copy, Kind
 from replsync.plan.comparing import is_in
 from replsync.plan.document import Plan
 from replsync.registry.client import RegistryClient
@@ -16,17 +17,26 @@ _NAMED = 10
 """Tags that one error names; the others are counted."""
 
 
-async def is_carried_out(plan: Plan, client: RegistryClient) -> bool:
+async def is_carried_out(plan: Plan, client: RegistryClient, engine: Engine) -> bool:
     """Whether every tag is as the plan wants it, so that nothing is left to do.
 
     Raises StalePlan where a tag is neither what it was when the plan was made
-    nor what the plan makes of it; RegistryError where a tag can't be read.
-    Unlisted tags are not the plan's business.
+    nor what the plan makes of it, or where the daemon has another image to push
+    by now; RegistryError where a tag can't be read. Unlisted tags are not the plan's business.
     """
     concerned = [action for action in plan.actions if action.kind not in (Kind.UNLISTED, Kind.BLOCKED)]
     found = await together(_look(action, client) for action in concerned)
     _refuse([moved for moved in found if isinstance(moved, str)])
-    return all(found)
+    left = [action for action, is_done in zip(concerned, found, strict=True) if not is_done]
+    await together(_refuse_moved(action.write, engine) for action in left if isinstance(action.write, Copy))
+    return not left
+
+
+async def _refuse_moved(copy: Copy, engine: Engine) -> None:
+    try:
+        await refuse_moved(copy, engine, "apply the plan")
+    except ChangedMeanwhile as error:
+        raise StalePlan(f"{error.message}; nothing was written", hint=error.hint) from error
 
 
 async def _look(action: Action, client: RegistryClient) -> bool | str:

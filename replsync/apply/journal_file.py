@@ -47,9 +47,19 @@ class JournalFile:
         """Record what was read back. Raises JournalError."""
         await self._record("wrote", action, before, after)
 
+    async def left(self, action: Action, before: State | None) -> None:
+        """Record that the tag was left alone after all. Raises JournalError."""
+        await self._record("left", action, before, action.after)
+
     async def failed(self, action: Action, before: State | None, why: str) -> None:
         """Record that nobody knows what the tag is. Raises JournalError."""
         await self._record("failed", action, before, action.after, why)
+
+    @property
+    def earlier(self) -> list[Path]:
+        """The journals that earlier runs of the same plan left, the newest first."""
+        found = self._folder.glob(f"*-{short(self._run.plan)}*{SUFFIX}")
+        return sorted((path for path in found if path != self.path), reverse=True)
 
     def close(self) -> None:
         """Close the file."""
@@ -76,8 +86,13 @@ class JournalFile:
             error,
         )
         async with self._one_at_a_time:
-            # Shielded: a run that is cancelled must not leave a thread behind that still writes to a closed file.
-            await asyncio.shield(asyncio.to_thread(self._append, entry_line(entry).encode()))
+            line = asyncio.ensure_future(asyncio.to_thread(self._append, entry_line(entry).encode()))
+            try:
+                await asyncio.shield(line)
+            except asyncio.CancelledError:
+                # A thread can't be stopped, and the file is about to be closed: the line comes to its end first.
+                await asyncio.wait([line])
+                raise
 
     def _append(self, line: bytes) -> None:
         if self._broken:
@@ -100,7 +115,7 @@ class JournalFile:
         self._folder.mkdir(parents=True, exist_ok=True)
         ignore = self._folder.parent / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n")
+            _write_new(ignore, "*\n")
         name = f"{self._run.clock().replace('-', '').replace(':', '')}-{short(self._run.plan)}"
         for number in range(1000):
             self.path = self._folder / f"{name}{f'.{number}' if number else ''}{SUFFIX}"
@@ -108,13 +123,27 @@ class JournalFile:
                 file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             except FileExistsError:
                 continue
-            _sync_folder(self._folder)
+            try:
+                for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
+                    sync_folder(folder)
+            except OSError:
+                os.close(file)
+                raise
             return file
         raise FileExistsError("too many journals of this second")
 
 
-def _sync_folder(folder: Path) -> None:
-    """The file's name is safe once its folder is."""
+def _write_new(path: Path, text: str) -> None:
+    """Write the file as a whole or not at all: nobody would mend half of it."""
+    try:
+        path.write_text(text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` safe on disk: a new file's is not before that. Raises OSError."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

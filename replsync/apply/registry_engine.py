@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from replsync.apply.engine import Guard, Sent
+from replsync.apply.engine import Destination, Sent
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor
-from replsync.oci.reference import Reference, Repository
+from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
@@ -47,25 +47,24 @@ class RegistryEngine:
         """Say what would be moved."""
         return await self._sources.of(name).content()
 
-    async def push(self, name: SourceName, target: Reference, sent: Sent, guard: Guard) -> None:
+    async def push(self, name: SourceName, target: Destination, sent: Sent) -> None:
         """Copy an image with everything below it."""
         if isinstance(name, DaemonSource):
             async with self._exports, self._sources.of(name).open() as image:
-                await self._push(image, target, sent, guard)
+                await self._push(image, target, sent)
         else:
             async with self._sources.of(name).open() as image:
-                await self._push(image, target, sent, guard)
+                await self._push(image, target, sent)
 
-    async def bury(self, config: bytes, target: Reference, guard: Guard) -> None:
+    async def bury(self, config: bytes, target: Destination) -> None:
         """Push a tombstone."""
-        repository = target.repository
+        repository = target.reference.repository
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
             await self._ensure(repository, blob, _whole(data), None)
-        await guard()
-        await self._client.put(target, tombstone_manifest(config), DOCKER_MANIFEST)
+        await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
-    async def _push(self, image: OpenImage, target: Reference, sent: Sent, guard: Guard) -> None:
+    async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
         def body(blob: Descriptor) -> Body:
             async def counted() -> AsyncGenerator[bytes, None]:
                 async with aclosing(image.read(blob)) as parts:
@@ -75,12 +74,15 @@ class RegistryEngine:
 
             return counted
 
-        repository = target.repository
+        repository = target.reference.repository
         await together(self._ensure(repository, blob, body(blob), image.repository) for blob in image.tree.blobs)
         for digest, document in image.tree.in_push_order:
             await self._client.put(repository.at(digest), document.raw, document.media_type)
-        await guard()
-        await self._client.put(target, image.tree.root.raw, image.tree.root.media_type)
+        await self._write(target, image.tree.root.raw, image.tree.root.media_type)
+
+    async def _write(self, target: Destination, raw: bytes, media_type: str) -> None:
+        await target.announce()
+        await self._client.put_tag(target.reference, raw, media_type, target.before)
 
     async def _ensure(self, repository: Repository, blob: Descriptor, body: Body, source: Repository | None) -> None:
         """See to it that the repository has the blob: there already, mounted, or sent."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from replsync.cli.carrying_out import Reviewed, carry_out, show, shown_and_approved
+from replsync.apply.freshness import is_carried_out
+from replsync.cli.carrying_out import Reviewed, alone, carry_out, show, shown_and_approved
 from replsync.cli.options import Connection, EngineName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
@@ -12,6 +13,8 @@ from replsync.cli.saved_plan import check_still_valid, read_saved
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import connected, opened
 from replsync.plan.document import plan_digest
+
+ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
 
 
 def plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
@@ -23,12 +26,12 @@ def plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
 def apply_saved(path: Path, connection: Connection, targets: Sequence[str], shown: Shown) -> None:
     """Carry out a plan that was saved: exactly that, or nothing."""
     plan = read_saved(path)
-    digest = plan_digest(plan)
-    narrowed = plan.narrowed(targets)
-    check_still_valid(narrowed)
-    show(narrowed, shown)
+    reviewed = Reviewed(plan.narrowed(targets), plan_digest(plan))
+    check_still_valid(reviewed.plan)
+    if reviewed.plan.blocked:
+        show(reviewed.plan, shown)
     own = replace(connection, file=Path(plan.manifests[0].path), engine=EngineName(plan.engine))
-    run(_apply(Reviewed(narrowed, digest, saved=True), own, shown))
+    run(_apply(reviewed, own, shown))
 
 
 async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
@@ -37,11 +40,18 @@ async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) ->
             plan = await workspace.plan(scope)
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
-            await carry_out(reviewed, workspace.registries, shown)
+            async with alone(reviewed.manifest):
+                await carry_out(reviewed, workspace.registries, shown)
 
 
 async def _apply(reviewed: Reviewed, connection: Connection, shown: Shown) -> None:
     siblings = {action.reference.repository for action in reviewed.plan.actions}
-    async with connected(connection, reviewed.manifest.registry, siblings) as registries:
-        await registries.client.ping(reviewed.manifest.registry)
+    async with connected(connection, reviewed.manifest.registry, siblings) as registries, alone(reviewed.manifest):
+        with asking(shown.no_color):
+            await registries.client.ping(reviewed.manifest.registry)
+            is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
+        if is_done:
+            print(ALREADY)
+            return
+        show(reviewed.plan, shown)
         await carry_out(reviewed, registries, shown)

@@ -3,16 +3,17 @@
 import asyncio
 import shlex
 import sys
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from replsync.apply.executor import execute
-from replsync.apply.freshness import is_carried_out
 from replsync.apply.journal_file import JournalFile, Run
 from replsync.apply.one_at_a_time import one_at_a_time
 from replsync.cli.clock import now
 from replsync.cli.git import commit_of
+from replsync.cli.journals import journal_folder
 from replsync.cli.options import Ends, Shown
 from replsync.cli.progress import watching
 from replsync.cli.terminal import use_colour
@@ -23,26 +24,18 @@ from replsync.plan.document import Plan, PlannedManifest, plan_digest
 from replsync.plan.report import Outcome, Report
 from replsync.render.text import plan_text, report_text
 
-ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
-
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A plan that may be carried out. `digest` is that of the document that was looked at, `saved` if in a file."""
+    """A plan that may be carried out, and the digest of the document that was looked at."""
 
     plan: Plan
     digest: Digest
-    saved: bool = False
 
     @property
     def manifest(self) -> PlannedManifest:
         """The manifest that it was made from."""
         return self.plan.manifests[0]
-
-
-def journal_folder(manifest: Path) -> Path:
-    """Return where the journals of this manifest lie."""
-    return manifest.parent / ".replsync" / "journal"
 
 
 def show(plan: Plan, shown: Shown) -> None:
@@ -64,41 +57,42 @@ async def shown_and_approved(plan: Plan, shown: Shown) -> Reviewed | None:
     return Reviewed(plan, plan_digest(plan))
 
 
-async def carry_out(reviewed: Reviewed, registries: Registries, shown: Shown) -> None:
+@asynccontextmanager
+async def alone(manifest: PlannedManifest) -> AsyncIterator[None]:
+    """Be the one run for this application on this machine, after a wait if need be."""
+    async with one_at_a_time(f"{manifest.registry}/{manifest.app}", _say):
+        yield
+
+
+async def carry_out(reviewed: Reviewed, registries: Registries, shown: Shown, back: str | None = None) -> None:
     """Write what the plan says, and report. Ends with 4 or 6 where actions failed.
 
-    Raises StalePlan where the plan comes from a file and a tag has changed since.
+    To be called where the run is `alone`. `back` is the command that takes it
+    back, where that isn't a rollback of the journal.
     """
     plan, manifest = reviewed.plan, reviewed.manifest
     run = Run(reviewed.digest, commit_of(Path(manifest.path)), TOOL, now)
-    journal = JournalFile(journal_folder(Path(manifest.path)), run)
-    async with one_at_a_time(f"{manifest.registry}/{manifest.app}", _say):
-        if reviewed.saved and await is_carried_out(plan, registries.client):
-            print(ALREADY)
-            return
-        with closing(journal):
-            report = await _executed(plan, registries, journal, shown)
-    print(report_text(report, colour=use_colour(shown.no_color)), end="", flush=True)
-    _name(journal, shown)
+    outcomes: list[Outcome] = []
+    with closing(JournalFile(journal_folder(Path(manifest.path)), run)) as journal:
+        try:
+            with watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
+                report = await execute(plan, registries.client, registries.engine, journal, watcher)
+        except asyncio.CancelledError:
+            _report(Report(tuple(outcomes)), journal, shown, back, planned=len(plan.writes))
+            raise
+    _report(report, journal, shown, back)
     if report.failures:
         raise Ends(_exit_code(plan, report))
 
 
-async def _executed(plan: Plan, registries: Registries, journal: JournalFile, shown: Shown) -> Report:
-    outcomes: list[Outcome] = []
-    try:
-        with watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
-            return await execute(plan, registries.client, registries.engine, journal, watcher)
-    except asyncio.CancelledError:
-        colour = use_colour(shown.no_color)
-        print(report_text(Report(tuple(outcomes)), colour=colour, planned=len(plan.writes)), end="", flush=True)
-        _name(journal, shown)
-        raise
-
-
-def _name(journal: JournalFile, shown: Shown) -> None:
-    if journal.path and not shown.quiet:
-        _say(f"Journal: {journal.path}. To take this back: replsync rollback {shlex.quote(str(journal.path))}")
+def _report(report: Report, journal: JournalFile, shown: Shown, back: str | None, planned: int | None = None) -> None:
+    print(report_text(report, colour=use_colour(shown.no_color), planned=planned), end="", flush=True)
+    if not journal.path or shown.quiet:
+        return
+    _say(f"Journal: {journal.path}")
+    for earlier in journal.earlier:
+        _say(f"  an earlier run of this plan left {earlier}: roll back both to take back all of it")
+    _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(journal.path))}'}")
 
 
 def _say(text: str) -> None:

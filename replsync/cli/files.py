@@ -2,8 +2,10 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from replsync.apply.journal_file import sync_folder
 from replsync.errors import InvalidInput, ReplsyncError
 
 
@@ -22,24 +24,37 @@ def read_whole(path: Path, what: str, limit: int, hint: str) -> bytes:
 
 
 def write_whole(path: Path, data: bytes, what: str) -> None:
-    """Write `path` in one step, with the permissions that it has. Raises ReplsyncError; `what` names the file."""
-    path = Path(os.path.realpath(path))  # what a link points at, not the link
-    temporary: str | None = None
+    """Write `path` in one step, with the permissions and the owner that it has; what is no file is written to.
+
+    Raises ReplsyncError; `what` names the file.
+    """
     try:
-        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe, /dev/stdout: to put a file in its place would break it
+        else:
+            _replace(Path(os.path.realpath(path)), data)  # what a link points at, not the link
+    except OSError as error:
+        raise ReplsyncError(
+            f"write {what} {path}: {error.strerror}", hint="nothing was changed; make room or name another place"
+        ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    old = path.stat() if path.exists() else None
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), old.st_mode & 0o7777 if old else 0o666 & ~_umask())
+            if old:
+                with suppress(PermissionError):  # only root may give a file away
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise ReplsyncError(
-            f"write {what} {path}: {error.strerror}", hint="nothing was changed; make room or name another place"
-        ) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def _umask() -> int:

@@ -1,5 +1,6 @@
 """The git commit of a file."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,14 +16,20 @@ def commit_of(path: Path) -> str | None:
     commit = _git(path.parent, "rev-parse", "--verify", "--quiet", "HEAD")
     if not commit:
         return None
-    changed = _git(path.parent, "status", "--porcelain", "--untracked-files=all", "--", path.name)
+    changed = _git(path.parent, "status", "--porcelain", "--ignored", "--untracked-files=all", "--", path.name)
     return f"{commit.strip()}{'-dirty' if changed != '' else ''}"
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_PATIENCE, check=False
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+            # Where git itself runs us, in a hook, these name its repository.
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

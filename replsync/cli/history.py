@@ -1,31 +1,34 @@
 """`replsync history`."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from replsync.apply.journal_file import SUFFIX
-from replsync.cli.carrying_out import journal_folder
-from replsync.cli.files import read_whole
-from replsync.cli.moving import tag_of
+from replsync.cli.journals import entries_of, journal_folder
+from replsync.cli.manifest_file import read, tag_of
 from replsync.cli.options import Connection, FormatName
-from replsync.cli.rolling_back import MAX_JOURNAL
 from replsync.cli.running import run
 from replsync.cli.workspace import opened
-from replsync.errors import InvalidInput
+from replsync.errors import InvalidInput, RegistryError, SignInError
 from replsync.oci.reference import Reference
-from replsync.oci.tag_state import TagState, Tombstone
-from replsync.plan.journal import Entry, read_journal
+from replsync.oci.tag_state import TagState, Tombstone, Unreadable
+from replsync.plan.journal import Entry
+from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import is_whole, read_tag
 from replsync.render.history import Recorded, history_json, history_text
-
-_AWAY = "mend it, or move it to another folder: history reads all that are beside it"
+from replsync.render.text import clean
 
 
 def show_history(name: str, connection: Connection, form: FormatName) -> None:
     """Print what the journals and the registry know of a tag."""
-    reference, now = run(_look(name, connection))
+    file = read(connection.file)
+    reference, image = tag_of(name, file)
     recorded = _recorded(reference, journal_folder(connection.file))
+    if not recorded and image not in {one.name for one in file.manifest.images}:
+        raise InvalidInput(f"look for {name}: neither {file.name} nor a journal here has the image {image}")
+    now = run(_look(reference, connection))
     match form:
         case FormatName.TEXT:
             print(history_text(reference, recorded, now), end="")
@@ -35,16 +38,24 @@ def show_history(name: str, connection: Connection, form: FormatName) -> None:
             assert_never(form)
 
 
-async def _look(name: str, connection: Connection) -> tuple[Reference, TagState]:
+async def _look(reference: Reference, connection: Connection) -> TagState:
     async with opened(connection) as workspace:
-        reference, _ = tag_of(name, workspace)
         client = workspace.registries.client
-        state = await read_tag(client, reference)
-        if isinstance(state, Tombstone) and state.replaced:
-            # As `restore` sees it: a registry may have cleaned up a part.
-            if not await is_whole(client, reference.repository.at(state.replaced.digest)):
-                return reference, replace(state, replaced=None)
-        return reference, state
+        try:
+            return await _as_restore_sees_it(await read_tag(client, reference), reference, client)
+        except SignInError as error:  # what lies on disk is to be seen all the same
+            return Unreadable(error.in_full)
+
+
+async def _as_restore_sees_it(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
+    """A registry may have cleaned up a part of what a tombstone replaced."""
+    if not isinstance(state, Tombstone) or state.replaced is None:
+        return state
+    try:
+        whole = await is_whole(client, reference.repository.at(state.replaced.digest))
+    except RegistryError as error:
+        return Unreadable(error.in_full)
+    return state if whole else replace(state, replaced=None)
 
 
 def _recorded(reference: Reference, folder: Path) -> list[Recorded]:
@@ -58,8 +69,9 @@ def _recorded(reference: Reference, folder: Path) -> list[Recorded]:
 
 
 def _entries(path: Path) -> tuple[Entry, ...]:
-    data = read_whole(path, "the journal", MAX_JOURNAL, _AWAY)
+    """A journal that can't be read doesn't hide the others."""
     try:
-        return read_journal(data, str(path))
+        return entries_of(path)
     except InvalidInput as error:
-        raise InvalidInput(error.message, hint=_AWAY) from error
+        print(f"note: {clean(error.message)}; it is left out", file=sys.stderr)
+        return ()

@@ -1,9 +1,12 @@
 """The lock file beside a manifest."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from replsync.cli.files import read_whole
 from replsync.errors import InvalidInput
+from replsync.manifest.labels import is_among
 from replsync.manifest.lock import Lock, lock_path, missing, read_lock
 from replsync.manifest.read import ManifestFile
 from replsync.manifest.source_text import MAX_SIZE
@@ -18,15 +21,25 @@ def read_lock_beside(manifest: str) -> tuple[Lock, Digest] | None:
 
     Raises InvalidInput where it can't be read.
     """
+    data = _data_beside(manifest)
+    return (read_lock(data, lock_path(manifest)), sha256(data)) if data is not None else None
+
+
+def lock_digest(manifest: str) -> Digest | None:
+    """Return the digest of the lock file's bytes, whatever they say. Raises InvalidInput where they can't be read."""
+    data = _data_beside(manifest)
+    return sha256(data) if data is not None else None
+
+
+def _data_beside(manifest: str) -> bytes | None:
     path = Path(lock_path(manifest))
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is there, and can't be read
         return None
-    data = read_whole(path, "the lock file", MAX_SIZE, _MEND)
-    return read_lock(data, str(path)), sha256(data)
+    return read_whole(path, "the lock file", MAX_SIZE, _MEND)
 
 
-def complete_lock(lock: Lock | None, file: ManifestFile, *, required: bool) -> Lock | None:
-    """Return the lock, if it has all that the manifest needs.
+def complete_lock(lock: Lock | None, file: ManifestFile, targets: Sequence[str], *, required: bool) -> Lock | None:
+    """Return the lock, if it has all that the manifest needs for `targets`, which are patterns; for all without any.
 
     Raises InvalidInput where the manifest has outgrown it, or where it is `required` and not there.
     """
@@ -34,7 +47,11 @@ def complete_lock(lock: Lock | None, file: ManifestFile, *, required: bool) -> L
         if required:
             raise InvalidInput(f"--locked: there is no lock file {lock_path(file.name)}", hint=_MEND)
         return None
-    lacking = missing(lock, file.manifest)
+    lacking = {
+        source: labels
+        for source, labels in missing(lock, file.manifest).items()
+        if any(is_among(label, targets) for label in labels)
+    }
     if lacking:
         raise InvalidInput(f"the lock file {lock.name} does not have {named(lacking)}", hint=_MEND)
     return lock

@@ -10,7 +10,7 @@ from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.workspace import Workspace, opened
-from replsync.errors import InvalidInput, ReplsyncError
+from replsync.errors import InvalidInput, ReplsyncError, SignInError
 from replsync.manifest.lock import Lock, LockCheck, NotRead, lock_path, lock_text, renewed
 from replsync.oci.digest import Digest
 from replsync.oci.source_name import SourceName
@@ -32,9 +32,9 @@ def check_lock(connection: Connection, no_color: bool) -> None:
     """
     found = run(_check_lock(connection, no_color))
     print(check_text(found), end="")
-    unread = [one for one in found.sources if isinstance(one.finding, NotRead)]
+    unread = [one.finding.error for one in found.sources if isinstance(one.finding, NotRead)]
     if unread:
-        raise ReplsyncError(f"lock --check: {len(unread)} of {_sources(len(found.sources))} can't be read", hint=_MEND)
+        raise _all_of(unread, f"lock --check: {len(unread)} of {_sources(len(found.sources))} can't be read")
     if not found.is_current:
         raise Ends(CHANGES)
 
@@ -62,6 +62,12 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
     print(lock_changes(str(path), old.digests if old else {}, digests), end="")
 
 
+def _all_of(errors: Sequence[ReplsyncError], message: str) -> ReplsyncError:
+    """One error for several; the exit code tells that of sign-in where all are of that kind."""
+    kind = SignInError if all(isinstance(error, SignInError) for error in errors) else ReplsyncError
+    return kind(message, hint=_MEND)
+
+
 def _sources(count: int) -> str:
     return f"{count} source{'' if count == 1 else 's'}"
 
@@ -78,7 +84,7 @@ def _resolved(found: Mapping[SourceName, Digest | ReplsyncError]) -> dict[Source
         raise errors[0]
     if errors:
         said = "".join(f"\n  {error.in_full}" for error in errors)
-        raise ReplsyncError(
-            f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}", hint=_MEND
+        raise _all_of(
+            errors, f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}"
         )
     return {source: digest for source, digest in found.items() if not isinstance(digest, ReplsyncError)}

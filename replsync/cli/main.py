@@ -24,8 +24,8 @@ app = typer.Typer(
     name="replsync",
     help="Keep the images of a Replicated registry as replicated-images.yaml says.",
     epilog="Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode and lock --check only), "
-    "3 invalid manifest, 4 sign-in or permission, 5 stale or changed plan, 6 some actions failed, "
-    "7 the plan has blocked actions, 64 wrong usage, 130 interrupted.",
+    "3 invalid manifest or other input, 4 sign-in or permission, 5 stale or changed plan, 6 some actions failed, "
+    "7 the plan has blocked actions, 64 wrong usage, 130 interrupted, 141 nobody reads the output.",
     add_completion=False,
     rich_markup_mode=None,  # rich would take half of the time in which --help is to answer
     pretty_exceptions_enable=False,
@@ -132,6 +132,7 @@ def apply(
 def retire(
     tag: options.TagName,
     reason: options.Reason,
+    even_if_referenced: options.EvenIfReferenced = False,
     file: options.File = options.DEFAULT_FILE,
     edit_only: options.EditOnly = False,
     auto_approve: options.AutoApprove = False,
@@ -144,9 +145,8 @@ def retire(
     """Retire a tag: move it in the manifest, and put a tombstone in its place."""
     from replsync.cli.moving import retire
 
-    retire(
-        tag, reason, _registry(file, parallelism, timeout, plain_http), edit_only, _shown(quiet, no_color, auto_approve)
-    )
+    connection = _registry(file, parallelism, timeout, plain_http)
+    retire(tag, reason, even_if_referenced, connection, edit_only, _shown(quiet, no_color, auto_approve))
 
 
 @app.command()
@@ -296,10 +296,14 @@ def _run() -> int:
 
 
 def _say(message: str, hint: str | None, code: int) -> int:
-    print(f"replsync: {message}", file=sys.stderr)
-    if hint:
-        print(f"  next: {hint}", file=sys.stderr)
+    for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
+        print("\n".join(map(_clean, line.split("\n"))), file=sys.stderr)
     return code
+
+
+def _clean(text: str) -> str:
+    """Some of it comes from registries and files: what would steer a terminal is made harmless."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

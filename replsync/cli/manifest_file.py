@@ -1,14 +1,15 @@
 """Finding and reading what the user wrote: the manifest, and the application's slug."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from replsync.cli.files import read_whole
-from replsync.errors import InvalidInput
+from replsync.errors import InvalidInput, UsageError
 from replsync.manifest.model import Manifest
 from replsync.manifest.read import ManifestFile, read_manifest
 from replsync.manifest.source_text import MAX_SIZE
-from replsync.oci.reference import is_path
+from replsync.oci.reference import Reference, is_path, is_tag
 from replsync.plan.planner import Target
 
 HINT = "name it with -f, or write one: the README begins with an example"
@@ -19,6 +20,17 @@ def read(path: Path) -> ManifestFile:
     """Read a manifest from disk. Raises InvalidInput with every fault, or where there is no such file."""
     data = read_whole(path, "the manifest", MAX_SIZE, HINT)
     return read_manifest(data, str(path))
+
+
+def tag_of(name: str, file: ManifestFile) -> tuple[Reference, str]:
+    """Return the tag of this name, `IMAGE:TAG` or in full, and the image's name. Raises UsageError, InvalidInput."""
+    target = target_of(file.manifest, Path.cwd(), os.environ)
+    hosts = (target.registry, *file.manifest.registry_aliases)
+    start = next((f"{host}/{target.app}/" for host in hosts if name.startswith(f"{host}/{target.app}/")), "")
+    image, colon, tag = name.removeprefix(start).rpartition(":")
+    if not colon or not is_path(image) or not is_tag(tag):
+        raise UsageError(f"{name!r} is not the name of a tag", hint="write it as IMAGE:TAG, such as worker:1.9.3")
+    return target.repository(image).tagged(tag), image
 
 
 def target_of(manifest: Manifest, folder: Path, env: Mapping[str, str]) -> Target:

@@ -1,37 +1,49 @@
 """`replsync retire` and `replsync restore`: one tag, in the manifest and in the registry."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
-from replsync.cli.carrying_out import carry_out, shown_and_approved
+from replsync.cli.carrying_out import alone, carry_out, shown_and_approved
 from replsync.cli.files import read_whole, write_whole
-from replsync.cli.manifest_file import HINT
+from replsync.cli.manifest_file import HINT, read, tag_of
 from replsync.cli.options import Connection, Ends, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import Workspace, at_work, opened
-from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError, UsageError
+from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError
 from replsync.manifest.edit import NewTag, moved_to_retired, moved_to_tags
 from replsync.manifest.faults import harmless
 from replsync.manifest.model import Image
 from replsync.manifest.read import ManifestFile, read_manifest
 from replsync.manifest.source_text import MAX_SIZE
 from replsync.oci.digest import short
-from replsync.oci.reference import Reference, is_path, is_tag
+from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.plan.action import Kind
+from replsync.plan.document import Plan
 from replsync.registry.inventory import is_whole, read_tag
 
 _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
 
 
-def retire(name: str, reason: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
+def retire(
+    name: str, reason: str, even_if_referenced: bool, connection: Connection, edit_only: bool, shown: Shown
+) -> None:
     """Move a tag to `retired`, and put a tombstone in its place."""
     if not edit_only:
         refuse_unattended("retire", shown.auto_approve, _UNATTENDED)
-    run(_retire(name, reason, connection, edit_only, shown))
+    file = read(connection.file)
+    reference, image = tag_of(name, file)
+
+    def edit(data: bytes) -> bytes:
+        tag = reference.tag or ""
+        return moved_to_retired(data, file.name, image, tag, reason, even_if_referenced=even_if_referenced)
+
+    run(_move(_Move(file, reference, image, "retired", "restore"), connection, edit, edit_only, shown))
 
 
 def restore(name: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
@@ -41,56 +53,37 @@ def restore(name: str, connection: Connection, edit_only: bool, shown: Shown) ->
     run(_restore(name, connection, edit_only, shown))
 
 
-async def _retire(name: str, reason: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
-    async with opened(connection) as workspace:
-        reference, image = tag_of(name, workspace)
-
-    def edit(data: bytes) -> bytes:
-        return moved_to_retired(data, str(connection.file), image, reference.tag or "", reason)
-
-    await _edit_and_apply(connection, edit, f"{image}:{reference.tag}", "retired", edit_only, shown)
-
-
 async def _restore(name: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
     async with opened(connection) as workspace:
-        reference, image = tag_of(name, workspace)
-        new = await _entry(reference, _retiring(workspace.file, image, reference), workspace)
+        reference, image = tag_of(name, workspace.file)
+        entry = await _entry(reference, _image(workspace.file, image, reference), workspace)
 
     def edit(data: bytes) -> bytes:
-        return moved_to_tags(data, str(connection.file), image, new)
+        listed = any(tag.tag == reference.tag for tag in _image(workspace.file, image, reference).tags)
+        # An earlier run may have been interrupted behind this.
+        return data if listed else moved_to_tags(data, workspace.file.name, image, entry)
 
-    await _edit_and_apply(connection, edit, f"{image}:{reference.tag}", "tags", edit_only, shown)
-
-
-def tag_of(name: str, workspace: Workspace) -> tuple[Reference, str]:
-    """Return the tag of this name, `IMAGE:TAG` or in full, and the image's name. Raises UsageError."""
-    target = workspace.target
-    label = name.removeprefix(f"{target.registry}/{target.app}/")
-    image, colon, tag = label.rpartition(":")
-    if not colon or not is_path(image) or not is_tag(tag):
-        raise UsageError(f"{name!r} is not the name of a tag", hint="write it as IMAGE:TAG, such as worker:1.9.3")
-    return target.repository(image).tagged(tag), image
+    await _move(_Move(workspace.file, reference, image, "tags", "retire"), connection, edit, edit_only, shown)
 
 
-def _retiring(file: ManifestFile, name: str, reference: Reference) -> Image:
-    """Return the image, whose `retired` has the tag. Raises InvalidInput: without that there is nothing to move."""
+def _image(file: ManifestFile, name: str, reference: Reference) -> Image:
+    """Return the image that has the tag, listed or retired. Raises InvalidInput: else there is nothing to restore."""
     label = f"{name}:{reference.tag}"
     images = {image.name: image for image in file.manifest.images}
     if name not in images:
         known = ", ".join(list(images)[:10]) + (", …" if len(images) > 10 else "")
         raise InvalidInput(f"restore {label}: {file.name} doesn't list the image", hint=f"it lists {known}")
     image = images[name]
-    if any(tag.tag == reference.tag for tag in image.tags):
-        raise InvalidInput(
-            f"restore {label}: {file.name} lists it already, it is not retired",
-            hint=f"where the registry has a tombstone all the same: replsync apply --target {label}",
-        )
-    if not any(retired.tag == reference.tag for retired in image.retired):
+    if reference.tag not in _names(image):
         raise InvalidInput(
             f"restore {label}: {file.name} doesn't retire it",
             hint=f"look at what is known of it with: replsync history {label}; to have it again, list it below `tags`",
         )
     return image
+
+
+def _names(image: Image) -> set[str]:
+    return {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
 
 
 async def _entry(reference: Reference, image: Image, workspace: Workspace) -> NewTag:
@@ -100,6 +93,12 @@ async def _entry(reference: Reference, image: Image, workspace: Workspace) -> Ne
     """
     state = await read_tag(workspace.registries.client, reference)
     if not isinstance(state, Tombstone):
+        label = f"{image.name}:{reference.tag}"
+        if any(tag.tag == reference.tag for tag in image.tags):
+            raise InvalidInput(
+                f"restore {label}: {workspace.file.name} lists it already, and the registry has no tombstone there",
+                hint=f"see what is left to do with: replsync plan --target {label}",
+            )
         raise _not_retired(reference, state)
     replaces = state.epitaph.replaces
     exactly = reference.repository.at(replaces)
@@ -132,37 +131,76 @@ def _not_retired(reference: Reference, state: TagState) -> RegistryError:
     return RegistryError(f"restore {reference}: {what}", hint=hint)
 
 
-async def _edit_and_apply(
-    connection: Connection, edit: Callable[[bytes], bytes], label: str, to: str, edit_only: bool, shown: Shown
+@dataclass(frozen=True)
+class _Move:
+    """A tag that moves to the list `to` of its image; `back` is the command for the other direction."""
+
+    file: ManifestFile
+    reference: Reference
+    image: str
+    to: Literal["tags", "retired"]
+    back: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.image}:{self.reference.tag}"
+
+
+async def _move(
+    move: _Move, connection: Connection, edit: Callable[[bytes], bytes], edit_only: bool, shown: Shown
 ) -> None:
-    """The manifest first: where the run fails after that, the next apply goes on with it."""
+    """The manifest first: where the run fails after that, the same command goes on with it."""
     path = connection.file
     old = _bytes_of(path)
     new = edit(old)
     if edit_only:
-        _write(path, old, new, label, to)
+        _write(path, old, new, move)
         return
     async with at_work(connection, read_manifest(new, str(path))) as workspace:
         with asking(shown.no_color):
-            plan = await workspace.plan(Scope(targets=(label,)))
+            plan = await workspace.plan(Scope(targets=(move.label,)))
+        _refuse_unknown(move, plan)
         try:
             reviewed = await shown_and_approved(plan, shown)
         except Ends as end:
             if end.code == BlockedPlan.exit_code:
-                print(f"{path} was not changed")
+                lift = "; --even-if-referenced retires what a release names" if move.to == "retired" else ""
+                print(f"{path} was not changed{lift}")
             raise
-        _write(path, old, new, label, to)
-        if reviewed:
-            await carry_out(reviewed, workspace.registries, shown)
+        if reviewed is None:
+            _write(path, old, new, move)
+            return
+        async with alone(reviewed.manifest):
+            _write(path, old, new, move)
+            back = f"replsync {move.back} {move.label}" + (" --reason REASON" if move.back == "retire" else "")
+            await carry_out(reviewed, workspace.registries, shown, back)
 
 
-def _write(path: Path, old: bytes, new: bytes, label: str, to: str) -> None:
+def _refuse_unknown(move: _Move, plan: Plan) -> None:
+    """A tag that nobody knows is a slip of the pen: retired, it would only seem to be dealt with."""
+    image = next(image for image in move.file.manifest.images if image.name == move.image)
+    known = move.reference.tag in _names(image)
+    if not known and all(action.before is None for action in plan.actions if action.kind is Kind.UNCHANGED):
+        if any(action.kind is not Kind.UNCHANGED for action in plan.actions):
+            return
+        tags = ", ".join(tag.tag for tag in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
+        raise InvalidInput(
+            f"retire {move.label}: neither {move.file.name} nor the registry has such a tag",
+            hint=f"check its name; {move.image} has {tags or 'no tags'}",
+        )
+
+
+def _write(path: Path, old: bytes, new: bytes, move: _Move) -> None:
+    if new == old:
+        print(f"{path}: {move.label} is under `{move.to}` already", flush=True)
+        return
     if _bytes_of(path) != old:
         raise ChangedMeanwhile(
             f"write the manifest {path}: it was changed meanwhile; nothing was written", hint="run the command again"
         )
     write_whole(path, new, "the manifest")
-    print(f"{path}: {label} is under `{to}` now", flush=True)
+    pinned = ", pinned to what its tombstone replaced" if move.to == "tags" else ""
+    print(f"{path}: {move.label} is under `{move.to}` now{pinned}", flush=True)
 
 
 def _bytes_of(path: Path) -> bytes:

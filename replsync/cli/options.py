@@ -95,7 +95,7 @@ Engine = Annotated[
     EngineName,
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),
 ]
-Format = Annotated[FormatName, typer.Option("--format", help="How to write the plan.")]
+Format = Annotated[FormatName, typer.Option("--format", help="How to write it.")]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="End with 2 where there are changes, with 0 where there are none.")
 ]
@@ -114,6 +114,9 @@ SomePlan = Annotated[
 Journal = Annotated[Path, typer.Argument(metavar="JOURNAL", help="A file of .replsync/journal.")]
 TagName = Annotated[str, typer.Argument(metavar="IMAGE:TAG", help="As in the manifest: worker:1.9.3")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, and what to use instead: whoever runs the image reads it.")]
+EvenIfReferenced = Annotated[
+    bool, typer.Option("--even-if-referenced", help="Although a file of `releases` names it: see the manifest's key.")
+]
 EditOnly = Annotated[bool, typer.Option("--edit-only", help="Change the manifest alone, for a pull request.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; end with 2 where a source has moved.")]
 Upgrade = Annotated[

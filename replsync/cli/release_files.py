@@ -13,7 +13,7 @@ def release_files(patterns: Sequence[str], folder: Path) -> tuple[ReleaseFile, .
     """Read the regular files that the patterns match, each once, sorted by name.
 
     A pattern is relative to `folder` and may begin with `..`; `*`, `?` and
-    `[…]` match within a name, `**` any number of folders, hidden ones too, and
+    `[…]` match within a name, `**` any number of folders, hidden and linked ones too, and
     at the end everything below. A file is named as the pattern would name it:
     relative to `folder`, with `/`. Of a file larger than 8 MiB one byte more
     than that is read. Raises InvalidInput for a pattern that matches no file,
@@ -56,18 +56,21 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(part for number, part in enumerate(parts) if part != "**" or parts[number - 1 : number] != ("**",))
 
 
-def _matching(base: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """Yield what matches below `base`. Unlike pathlib's glob it raises OSError for a folder that can't be listed."""
+def _matching(base: Path, parts: tuple[str, ...], above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield what matches below `base`. Unlike pathlib's glob it raises OSError for a folder that can't be listed.
+
+    `above` are the folders that a `**` has come through: links are followed, but not in a circle.
+    """
     if not parts:
         yield base
         return
     part, rest = parts[0], parts[1:]
     if part == "**":
         yield from _matching(base, rest)
+        above |= {base.resolve()}
         for child in _listed(base):
-            # A link may lead back up.
-            if child.is_dir() and not child.is_symlink():
-                yield from _matching(child, parts)
+            if child.is_dir() and child.resolve() not in above:
+                yield from _matching(child, parts, above)
     elif any(sign in part for sign in "*?["):
         for child in _listed(base):
             if fnmatchcase(child.name, part):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from replsync.cli.carrying_out import carry_out, show, shown_and_approved
-from replsync.cli.files import read_whole
-from replsync.cli.lock_file import read_lock_beside
+from replsync.cli.carrying_out import alone, carry_out, show, shown_and_approved
+from replsync.cli.journals import entries_of
+from replsync.cli.lock_file import lock_digest
 from replsync.cli.options import Connection, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
@@ -15,20 +15,18 @@ from replsync.cli.workspace import Workspace, mentions_of, opened
 from replsync.errors import InvalidInput
 from replsync.plan.document import Plan
 from replsync.plan.guarding import chosen, protected
-from replsync.plan.journal import Change, changes, read_journal
+from replsync.plan.journal import Change, changes
 from replsync.plan.undoing import undo
 from replsync.survey.looking_back import look_back
 
-MAX_JOURNAL = 256 * 1024 * 1024
-_STILL_LISTED = "the manifest is as it was: unless it is taken back too, the next plan wants the same changes again"
+_STILL_LISTED = "a rollback leaves the manifest alone: where it still says so, the next plan wants the changes again"
 
 
 def roll_back(journal: Path, connection: Connection, scope: Scope, out: Path | None, shown: Shown) -> None:
     """Plan the way back, show it, and carry it out, or save it."""
     if not out:
         refuse_unattended("rollback", shown.auto_approve, "look at it with --out FILE, or say --auto-approve")
-    data = read_whole(journal, "the journal", MAX_JOURNAL, "name a file of .replsync/journal")
-    made = changes(read_journal(data, str(journal)))
+    made = changes(entries_of(journal))
     run(_roll_back(journal, made, connection, scope, out, shown))
 
 
@@ -45,7 +43,8 @@ async def _roll_back(
             return
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
-            await carry_out(reviewed, workspace.registries, shown)
+            async with alone(reviewed.manifest):
+                await carry_out(reviewed, workspace.registries, shown)
 
 
 async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope) -> Plan:
@@ -55,10 +54,9 @@ async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope)
     inventory, whole = await look_back(made, workspace.registries.client)
     actions = chosen(undo(made, inventory, whole), scope.targets)
     actions = protected(actions, workspace.file.manifest, workspace.target, found)
-    lock = read_lock_beside(workspace.file.name)  # not used; but a saved plan stands for the files as they were
-    digest = lock[1] if lock else None
-    plan = await workspace.planned(actions, workspace.registries.engine, found, scope.targets, digest)
-    return replace(plan, warnings=(*plan.warnings, _STILL_LISTED)) if plan.writes else plan
+    lock = lock_digest(workspace.file.name)  # not used; but a saved plan stands for the files as they were
+    plan = await workspace.planned(actions, workspace.registries.engine, found, scope.targets, lock)
+    return replace(plan, warnings=(_STILL_LISTED, *plan.warnings)) if plan.writes else plan
 
 
 def _refuse_foreign(journal: Path, made: tuple[Change, ...], workspace: Workspace) -> None:

@@ -1,10 +1,12 @@
 """Plans in files: writing them, reading them, and whether they still fit what they were made from."""
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 from replsync.cli.files import read_whole, write_whole
-from replsync.cli.lock_file import read_lock_beside
+from replsync.cli.lock_file import lock_digest
 from replsync.cli.manifest_file import read, target_of
 from replsync.cli.workspace import mentions_of
 from replsync.errors import InvalidInput, StalePlan
@@ -20,8 +22,11 @@ _AGAIN = "make the plan again, and look at it: replsync plan --out FILE"
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Write the plan document to `path`. Raises ReplsyncError."""
+    """Write the plan document to `path`, and say what can be done with it. Raises ReplsyncError."""
     write_whole(path, plan_json(plan).encode(), "the plan")
+    name = shlex.quote(str(path))
+    use = "it has blocked tags, and can't be applied" if plan.blocked else f"carry it out: replsync apply {name}"
+    print(f"Saved: {path}. Look at it again: replsync show {name}; {use}", file=sys.stderr)
 
 
 def read_saved(path: Path) -> Plan:
@@ -45,14 +50,19 @@ def _unchanged(planned: PlannedManifest) -> ManifestFile:
     try:
         file = read(Path(planned.path))
     except InvalidInput as error:
-        raise StalePlan(f"apply the plan: its manifest {path} can't be read any more", hint=error.hint) from error
+        raise StalePlan(
+            f"apply the plan: its manifest {path} can't be read any more: {error.message}",
+            hint="run it in the folder where the plan was made, or make the plan again",
+        ) from error
     if file.sha256 != planned.sha256:
         raise StalePlan(f"apply the plan: the manifest {path} has changed since it was made", hint=_AGAIN)
     try:
-        lock = read_lock_beside(planned.path)
+        lock = lock_digest(planned.path)
     except InvalidInput as error:
-        raise StalePlan(f"apply the plan: the lock file of {path} can't be read any more", hint=error.hint) from error
-    if (lock[1] if lock else None) != planned.lock:
+        raise StalePlan(
+            f"apply the plan: the lock file of {path} can't be read any more", hint=error.hint or _AGAIN
+        ) from error
+    if lock != planned.lock:
         raise StalePlan(f"apply the plan: the lock file of {path} has changed since it was made", hint=_AGAIN)
     target = target_of(file.manifest, Path.cwd(), os.environ)
     if (target.registry, target.app) != (planned.registry, planned.app):
@@ -69,6 +79,10 @@ def _check_releases(plan: Plan, file: ManifestFile) -> None:
     (planned,) = plan.manifests
     target = Target(planned.registry, planned.app)
     tombstones = [action for action in plan.writes if action.kind is Kind.TOMBSTONE]
-    for before, after in zip(tombstones, protected(tombstones, file.manifest, target, mentions_of(file)), strict=True):
+    try:
+        found = mentions_of(file)
+    except InvalidInput as error:
+        raise StalePlan(f"apply the plan: {error.message}", hint=_AGAIN) from error
+    for before, after in zip(tombstones, protected(tombstones, file.manifest, target, found), strict=True):
         if after.kind is not before.kind:
             raise StalePlan(f"apply the plan: retire {after.reference}: {after.reason}", hint=_AGAIN)

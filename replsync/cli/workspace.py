@@ -64,8 +64,8 @@ class Workspace:
         manifest = self.file.manifest
         lock = read_lock_beside(self.file.name)
         found = mentions_of(self.file)
-        offer = self._offer(lock[0] if lock else None, scope.locked)
-        situation = await gather(manifest, self.target, self.registries.client, offer)
+        offer = self._offer(lock[0] if lock else None, scope)
+        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets)
         actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
         actions = capped(actions, manifest.policy.max_tombstones)
         return await self.planned(actions, offer, found, scope.targets, lock[1] if lock else None)
@@ -90,24 +90,26 @@ class Workspace:
             unresolved(found),
         )
 
-    def _offer(self, lock: Lock | None, locked: bool) -> Offer:
+    def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
         engine = self.registries.engine
-        if locked and engine.daemon_pushes:
+        if scope.locked and engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
-        lock = complete_lock(lock, self.file, required=locked)
+        lock = complete_lock(lock, self.file, scope.targets, required=scope.locked)
         if lock is None:
             return engine
         own = frozenset(repositories(self.file.manifest, self.target))
-        return LockedOffer(engine, lock, ask_sources=not locked, own=own)
+        return LockedOffer(engine, lock, ask_sources=not scope.locked, own=own)
 
 
 def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:
     """Return what the release files that the manifest names refer to. Raises InvalidInput where they can't be read."""
     files = release_files(file.manifest.releases, Path(file.name).parent)
-    return mentions(files, [image.name for image in file.manifest.images])
+    target = target_of(file.manifest, Path.cwd(), os.environ)
+    paths = [repository.path for repository in repositories(file.manifest, target)]
+    return mentions(files, paths, frozenset({target.registry, *file.manifest.registry_aliases}))
 
 
 def repositories(manifest: Manifest, target: Target) -> list[Repository]:

@@ -36,11 +36,13 @@ class NewTag:
     source: str | None = None
 
 
-def moved_to_retired(data: bytes, name: str, image: str, tag: str, reason: str) -> bytes:
+def moved_to_retired(
+    data: bytes, name: str, image: str, tag: str, reason: str, *, even_if_referenced: bool = False
+) -> bytes:
     """Return the manifest `data` with `tag` below the `retired` of `image`, and no longer below its `tags`.
 
-    A tag that is retired already gets the new reason and keeps its other keys.
-    `name` is the file's, for messages.
+    A tag that is retired already gets the new reason and keeps its other keys;
+    `even_if_referenced` is for a new entry only. `name` is the file's, for messages.
 
     Raises InvalidManifest where `data` is no manifest, and InvalidInput where
     it doesn't list the image, where the entry would be at fault, and where the
@@ -49,7 +51,8 @@ def moved_to_retired(data: bytes, name: str, image: str, tag: str, reason: str) 
     before = read_manifest(data, name).manifest
     operation = f"retire {harmless(f'{image}:{tag}')}"
     number = _image_number(before, image, operation, name)
-    entry = _checked(Retired, {"tag": tag, "reason": reason}, operation)
+    keys = {"tag": tag, "reason": reason, **({"even_if_referenced": "true"} if even_if_referenced else {})}
+    entry = _checked(Retired, keys, operation)
     listed, retired = before.images[number].tags, before.images[number].retired
     in_tags = _find(listed, tag)
     in_retired = _find(retired, tag)
@@ -60,6 +63,11 @@ def moved_to_retired(data: bytes, name: str, image: str, tag: str, reason: str) 
             listed = (*listed[:in_tags], *listed[in_tags + 1 :])
             by_hand = f"remove {shown(tag)} from `tags`, and {by_hand}"
     else:
+        if even_if_referenced and not retired[in_retired].even_if_referenced:
+            raise InvalidInput(
+                f"{operation}: {harmless(name)} retires it already",
+                hint="add `even_if_referenced: true` to its entry by hand",
+            )
         changed = retired[in_retired].model_copy(update={"reason": entry.reason})
         retired = (*retired[:in_retired], changed, *retired[in_retired + 1 :])
         text = harmless(spelled(reason, in_flow=True))
@@ -71,7 +79,7 @@ def moved_to_retired(data: bytes, name: str, image: str, tag: str, reason: str) 
         if in_retired is not None:
             replace_reason(changes, place.entry("retired", in_retired), reason)
         else:
-            new = Entry((("tag", tag), ("reason", reason)))
+            new = Entry(tuple(keys.items()))
             _move(changes, place, None if in_tags is None else ("tags", in_tags), "retired", new)
 
     return _edited(data, wanted, change)

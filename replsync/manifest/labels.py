@@ -1,5 +1,6 @@
 """Choosing tags on the command line by `image:tag` with wildcards."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 
@@ -10,3 +11,8 @@ def is_chosen(label: str, pattern: str) -> bool:
     stands for all tags of an image: `worker` for `worker:*`.
     """
     return fnmatchcase(label, pattern if ":" in pattern else f"{pattern}:*")
+
+
+def is_among(label: str, patterns: Sequence[str]) -> bool:
+    """Whether one of `patterns` stands for `label`; without any, all labels are meant."""
+    return not patterns or any(is_chosen(label, pattern) for pattern in patterns)

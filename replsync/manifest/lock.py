@@ -99,8 +99,8 @@ class LockCheck:
 
     @property
     def is_current(self) -> bool:
-        """Whether the lock fits the manifest, and every source is what the lock says."""
-        return not self.superfluous and all(isinstance(one.finding, Same) for one in self.sources)
+        """Whether every source that the manifest needs is what the lock says."""
+        return all(isinstance(one.finding, Same) for one in self.sources)
 
 
 def lock_path(manifest_path: str) -> str:

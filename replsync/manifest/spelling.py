@@ -37,7 +37,13 @@ class Entry:
         return [f"{key}: {self._value(key, text, in_flow=False)}" for key, text in self.keys]
 
     def _value(self, key: str, text: str, *, in_flow: bool) -> str:
-        return spelled_tag(text) if key == "tag" else spelled(text, in_flow=in_flow)
+        match key:
+            case "tag":
+                return spelled_tag(text)
+            case "even_if_referenced":
+                return text  # true is meant, not the word
+            case _:
+                return spelled(text, in_flow=in_flow)
 
 
 def spelled_tag(tag: str) -> str:

@@ -23,11 +23,11 @@ def _object(description: str, **properties: Any) -> dict[str, Any]:
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]}  # not anyOf: that takes twice as long to check
 
 
 def _said(schema: dict[str, Any], description: str) -> dict[str, Any]:
-    return {"description": description, **schema}
+    return {**schema, "description": description}
 
 
 _STATE = _object(
@@ -42,8 +42,8 @@ _ACTION = _object(
     image=_said(_TEXT, "The image's name in the manifest."),
     tag=_TEXT,
     reference=_said(_TEXT, "HOST/PATH:TAG"),
-    before=_said(_or_null({"$ref": "#/$defs/state"}), "What the tag is when the plan is carried out; null: nothing."),
-    after=_said(_or_null({"$ref": "#/$defs/state"}), "What the tag is then."),
+    before=_said(_or_null(_STATE), "What the tag is when the plan is carried out; null: nothing."),
+    after=_said(_or_null(_STATE), "What the tag is then."),
     source=_or_null(
         _object(
             "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's image.",
@@ -103,7 +103,7 @@ def plan_schema() -> dict[str, Any]:
             actions={"description": "Sorted by image and tag.", "type": "array", "items": {"$ref": "#/$defs/action"}},
             digest=_said(_DIGEST, "The sha256 of this document without this member."),
         ),
-        "$defs": {"action": _ACTION, "state": _STATE},
+        "$defs": {"action": _ACTION},
     }
 
 

@@ -1,11 +1,13 @@
 """What keeps a plan from doing damage: tags that a release names, and too many tombstones at once. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 from replsync.errors import UsageError
-from replsync.manifest.labels import is_chosen
+from replsync.manifest.labels import is_among, is_chosen
 from replsync.manifest.model import Manifest
+from replsync.oci.digest import Digest
 from replsync.oci.reference import Reference
 from replsync.plan.action import Action, Kind
 from replsync.plan.planner import Target
@@ -27,9 +29,7 @@ def chosen(actions: Sequence[Action], patterns: Iterable[str]) -> tuple[Action, 
                 f"choose a part of the plan: no tag matches --target {pattern!r}",
                 hint="a pattern is IMAGE:TAG or IMAGE, with the wildcards *, ? and […]",
             )
-    if not patterns:
-        return tuple(actions)
-    return tuple(action for action in actions if any(is_chosen(action.label, pattern) for pattern in patterns))
+    return tuple(action for action in actions if is_among(action.label, patterns))
 
 
 def protected(
@@ -40,18 +40,38 @@ def protected(
     A release names a tag by itself, or by the digest that it has now. Where the
     manifest says `even_if_referenced` the action has a note instead.
     """
-    by_ending: dict[str, list[Mention]] = {}  # a mention may leave the beginning of the path open
-    for mention in mentions:
-        if mention.reference:
-            by_ending.setdefault(_ending(mention.reference), []).append(mention)
+    index = _Index.of(mentions)
     hosts = frozenset({target.registry, *manifest.registry_aliases})
-    lifted = {
-        target.repository(image.name).tagged(entry.tag)
+    retired = {
+        target.repository(image.name).tagged(entry.tag): entry.even_if_referenced
         for image in manifest.images
         for entry in image.retired
-        if entry.even_if_referenced
     }
-    return tuple(_unless_named(action, by_ending, hosts, lifted) for action in actions)
+    return tuple(_unless_named(action, index, hosts, retired) for action in actions)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Mentions by the end of their path, since the beginning may be left open, and by what they say of the tag."""
+
+    by_tag: Mapping[tuple[str, str | None], Sequence[Mention]]
+
+    @classmethod
+    def of(cls, mentions: Iterable[Mention]) -> Self:
+        found: dict[tuple[str, str | None], list[Mention]] = {}
+        for mention in mentions:
+            reference = mention.reference
+            if reference is None:
+                continue
+            keys = {reference.tag, reference.digest} - {None} or {"latest"}
+            for key in {None} if mention.any_tag else keys:
+                found.setdefault((_ending(reference), key), []).append(mention)
+        return cls(found)
+
+    def may_name(self, tag: Reference, digest: Digest | None) -> list[Mention]:
+        """Return the mentions that may name the tag, which holds `digest` now: each once, in their order."""
+        keys = {None, tag.tag, digest}
+        return sorted({mention for key in keys for mention in self.by_tag.get((_ending(tag), key), ())})
 
 
 def _ending(reference: Reference) -> str:
@@ -61,31 +81,31 @@ def _ending(reference: Reference) -> str:
 def unresolved(mentions: Iterable[Mention]) -> tuple[str, ...]:
     """Return a sentence for each place where a release names an image in a way that can't be read."""
     return tuple(
-        f"{mention.file}:{mention.line}: {mention.text}: what this names is unknown, so it protects no tag"
+        f"{mention.file}:{mention.line}: only what is written out here protects a tag: {mention.text}"
         for mention in mentions
         if mention.reference is None
     )
 
 
-def _unless_named(
-    action: Action, by_ending: Mapping[str, Sequence[Mention]], hosts: frozenset[str], lifted: set[Reference]
-) -> Action:
+def _unless_named(action: Action, index: _Index, hosts: frozenset[str], retired: Mapping[Reference, bool]) -> Action:
     if action.kind is not Kind.TOMBSTONE or action.before is None or action.before.kind != "image":
         return action
+    tag, digest = action.reference, action.before.digest
     places = [
         f"{mention.file}:{mention.line}"
-        for mention in by_ending.get(_ending(action.reference), ())
-        if names(mention, action.reference, hosts, action.before.digest)
+        for mention in index.may_name(tag, digest)
+        if names(mention, tag, hosts, digest)
     ]
     if not places:
         return action
     more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
     where = f"{', '.join(places[:_NAMED])}{more}"
-    if action.reference in lifted:
+    if retired.get(tag):
         return replace(action, notes=(*action.notes, f"retired even though {where} names it (even_if_referenced)"))
+    lift = "lift this with `even_if_referenced: true`, " if tag in retired else ""
     reason = (
         f"a release names this tag: {where}; whoever installs it would pull the tombstone; "
-        "change the release, lift this with `even_if_referenced: true`, or leave the tag out with --target"
+        f"change the release, {lift}or leave the tag out with --target"
     )
     return replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None)
 
@@ -97,7 +117,7 @@ def capped(actions: Sequence[Action], limit: int) -> tuple[Action, ...]:
         return tuple(actions)
     reason = (
         f"one of {count} tombstones, and policy.max_tombstones allows {limit} in one run; "
-        "raise it, or take a part of them with --target"
+        "raise it, or plan a part of them with --target"
     )
     return tuple(
         replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None)

@@ -5,6 +5,7 @@ stands for itself, so that a journal that was cut off is worth all that it has.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -17,17 +18,19 @@ from replsync.plan.document import canonical
 
 FORMAT = "replsync.journal/1"
 
-_START = b'{"after":'
-"""How every line begins: canonical JSON sorts its keys."""
-
-Event = Literal["writing", "wrote", "failed"]
+Event = Literal["writing", "wrote", "left", "failed"]
+_EVENTS: dict[str, Event] = {"writing": "writing", "wrote": "wrote", "left": "left", "failed": "failed"}
 _BEGINNING = b'{"after":'
-_EVENTS: dict[str, Event] = {"writing": "writing", "wrote": "wrote", "failed": "failed"}
+"""How every line begins: canonical JSON sorts its keys."""
+_TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `writing` is what is about to happen, `wrote` what was read back, `failed` that nobody knows.
+    """One line.
+
+    `writing` says what is about to happen, `wrote` what was read back, `left`
+    that the tag was not touched after all, `failed` that nobody knows.
 
     `time` is RFC 3339 in UTC, `plan` the digest of the plan document, `commit`
     the manifest's git commit where there is one, with `-dirty` behind it where
@@ -47,21 +50,15 @@ class Entry:
     tool: str
     error: str | None = None
 
-    @property
-    def label(self) -> str:
-        """`image:tag`, as people speak of it."""
-        return f"{self.image}:{self.reference.tag}"
-
 
 @dataclass(frozen=True)
 class Change:
-    """What a journal says became of one tag; `is_certain` unless the run ended before it was read back."""
+    """What a journal says became of one tag, or was to become of it, where the run ended before it was read back."""
 
     image: str
     reference: Reference
     before: State | None
     after: State | None
-    is_certain: bool
 
 
 def entry_line(entry: Entry) -> str:
@@ -101,9 +98,12 @@ def changes(entries: Iterable[Entry]) -> tuple[Change, ...]:
     """Return what became of each tag, in the order in which they were first written."""
     found: dict[Reference, Change] = {}
     for entry in entries:
+        if entry.event == "left":
+            found.pop(entry.reference, None)
+            continue
         first = found.get(entry.reference)
         before = first.before if first else entry.before
-        found[entry.reference] = Change(entry.image, entry.reference, before, entry.after, entry.event == "wrote")
+        found[entry.reference] = Change(entry.image, entry.reference, before, entry.after)
     return tuple(found.values())
 
 
@@ -123,7 +123,7 @@ def _entry(item: dict[str, Any]) -> Entry:
         raise ValueError("nothing is ever deleted")
     return Entry(
         _EVENTS[item["event"]],
-        _text(item["time"]),
+        _time(item["time"]),
         kind,
         _text(item["image"]),
         reference,
@@ -144,6 +144,13 @@ def _state(item: dict[str, Any] | None) -> State | None:
         raise ValueError("not a state")
     digest, config = (None if item[key] is None else parse_digest(item[key]) for key in ("digest", "config"))
     return State(item["kind"], digest, config)
+
+
+def _time(value: object) -> str:
+    text = _text(value)
+    if not _TIME.fullmatch(text):
+        raise ValueError("not a time")
+    return text
 
 
 def _text(value: object) -> str:

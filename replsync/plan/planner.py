@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest
 from replsync.oci.digest import Digest, sha256, short
 from replsync.oci.image_manifest import INDEX_TYPES
@@ -48,12 +49,18 @@ class Situation:
     `inventory` has every tag of the target that was looked at; `wanted` every
     tag that the manifest lists. `daemon_pushes` says that the docker engine
     will do the work, so that the digest of what it pushes is not known before.
+    With `patterns` only the tags that they stand for were looked at.
     """
 
     target: Target
     inventory: Mapping[Reference, TagState]
     wanted: Mapping[Reference, Wanted]
     daemon_pushes: bool = False
+    patterns: tuple[str, ...] = ()
+
+    def concerns(self, image: Image, tag: str) -> bool:
+        """Whether the tag was looked at."""
+        return is_among(f"{image.name}:{tag}", self.patterns)
 
 
 def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
@@ -68,12 +75,16 @@ def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
         found.setdefault(reference.repository, []).append(reference)
     for image in manifest.images:
         repository = situation.target.repository(image.name)
-        for tag in image.tags:
-            reference = repository.tagged(tag.tag)
-            actions.append(_listed(image, reference, situation))
-        for retired in image.retired:
-            reference = repository.tagged(retired.tag)
-            actions.append(_retired(image, reference, retired.reason, situation))
+        actions += [
+            _listed(image, repository.tagged(tag.tag), situation)
+            for tag in image.tags
+            if situation.concerns(image, tag.tag)
+        ]
+        actions += [
+            _retired(image, repository.tagged(entry.tag), entry.reason, situation)
+            for entry in image.retired
+            if situation.concerns(image, entry.tag)
+        ]
         if manifest.policy.unlisted != "ignore":
             named = {tag.tag for tag in image.tags} | {retired.tag for retired in image.retired}
             bury = manifest.policy.unlisted == "tombstone"

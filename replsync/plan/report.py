@@ -9,10 +9,14 @@ from replsync.plan.action import Action
 
 @dataclass(frozen=True)
 class Done:
-    """The tag is what the plan wanted it to be; `digest` is what it points at now."""
+    """The tag is what the plan wanted it to be; `digest` is what it points at now.
+
+    `is_written` unless it was so already: an earlier run got that far.
+    """
 
     action: Action
     digest: Digest
+    is_written: bool = True
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,9 @@ def _undo(change: Change, now: TagState, whole: Set[Reference]) -> Action:
         return Action(Kind.UNCHANGED, change.image, reference, state, state, "taken back already")
     if not is_in(change.after, now):
         return blocked(
-            f"somebody else has written the tag since: it holds {_named(state_of(now))}, "
-            f"the journal left {_named(change.after)}"
+            f"the tag was written again since: it holds {_named(state_of(now))}, "
+            f"the journal left {_named(change.after)}; take the later run back first, "
+            "or leave the tag out with --target"
         )
     if earlier is None:
         return _bury(change, now)

@@ -11,7 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
-from replsync.errors import NotFound, RegistryError, RegistryUnreachable, SignInError, UnsupportedImage
+from replsync.errors import (
+    ChangedMeanwhile,
+    NotFound,
+    RegistryError,
+    RegistryUnreachable,
+    SignInError,
+    UnsupportedImage,
+)
 from replsync.oci.digest import Digest, digest_of, hasher_of, parse_digest
 from replsync.oci.image_manifest import (
     ACCEPT,
@@ -104,6 +111,9 @@ class RegistryClient:
         Where the answer names no digest, or not the one that was asked for, the
         image manifest is read and hashed: raises RegistryError if that is not it.
         """
+        return await self._head(reference, in_turn=False)
+
+    async def _head(self, reference: Reference, *, in_turn: bool) -> Descriptor | None:
         repository = reference.repository
         answer = await self._session(repository.host).call(
             f"look up {reference}",
@@ -112,13 +122,15 @@ class RegistryClient:
             (pull(repository.path),),
             ok=(200, 404),
             headers={"Accept": ACCEPT},
+            once=in_turn,
+            in_turn=in_turn,
         )
         if answer.status == 404:
             return None
         digest = _stated_digest(answer.headers.get("Docker-Content-Digest", ""))
         if digest is None or (reference.digest and digest != reference.digest):
             try:
-                fetched = await self.fetch(reference)
+                fetched = await self._fetch(reference, in_turn=in_turn)
             except NotFound:
                 return None
             return Descriptor(fetched.media_type, fetched.digest, len(fetched.raw))
@@ -132,6 +144,9 @@ class RegistryClient:
         Raises NotFound only where the registry says so; RegistryError where the
         bytes are not those of the digest.
         """
+        return await self._fetch(reference, in_turn=False)
+
+    async def _fetch(self, reference: Reference, *, in_turn: bool) -> Fetched:
         repository = reference.repository
         operation = f"read {reference}"
         answer = await self._session(repository.host).call(
@@ -142,6 +157,8 @@ class RegistryClient:
             ok=(200,),
             headers={"Accept": ACCEPT},
             limit=MAX_SIZE,
+            once=in_turn,
+            in_turn=in_turn,
         )
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         header = answer.headers.get("Docker-Content-Digest", "")
@@ -188,10 +205,43 @@ class RegistryClient:
         return document
 
     async def put(self, reference: Reference, raw: bytes, media_type: str) -> None:
-        """Write the bytes of an image manifest or index to a tag, or by digest.
+        """Write the bytes of an image manifest or index by digest.
 
         Raises RegistryError where the registry took something else than these bytes.
         """
+        await self._put(reference, raw, media_type, in_turn=False)
+
+    async def put_tag(self, reference: Reference, raw: bytes, media_type: str, before: Digest | None) -> None:
+        """Write the bytes to a tag that points at `before`; None: to one that isn't there.
+
+        No registry has a compare-and-swap, so the tag is looked at right before
+        each try, with nothing between the two requests. Raises ChangedMeanwhile,
+        and leaves the tag alone, where it points elsewhere.
+        """
+        session = self._session(reference.repository.host)
+        tried = False
+
+        async def attempt() -> None:
+            nonlocal tried
+            found = await self._head(reference, in_turn=True)
+            now = found.digest if found else None
+            if now is not None and now == digest_of(raw, now):
+                return  # an earlier try arrived, whatever was answered
+            if now != before:
+                raise _changed(reference, tried)
+            tried = True
+            await self._put(reference, raw, media_type, in_turn=True)
+
+        async with session.turn():
+            await retrying(session.persistence)(attempt)
+
+    async def refuse_changed(self, reference: Reference, before: Digest | None) -> None:
+        """Raise ChangedMeanwhile where a tag doesn't point at `before`; for who can't write it with `put_tag`."""
+        found = await self.head(reference)
+        if (found.digest if found else None) != before:
+            raise _changed(reference, tried=False)
+
+    async def _put(self, reference: Reference, raw: bytes, media_type: str, *, in_turn: bool) -> None:
         repository = reference.repository
         operation = f"push {reference}"
         answer = await self._session(repository.host).call(
@@ -202,6 +252,8 @@ class RegistryClient:
             ok=(200, 201, 202),
             headers={"Content-Type": media_type},
             data=raw,
+            once=in_turn,
+            in_turn=in_turn,
         )
         header = answer.headers.get("Docker-Content-Digest", "")
         stated = _stated_digest(header)
@@ -307,6 +359,16 @@ class RegistryClient:
             if url in seen:
                 raise RegistryError(f"{operation}: the pages go in a circle")
         raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
+
+
+def _changed(reference: Reference, tried: bool) -> RegistryError | ChangedMeanwhile:
+    hint = "somebody else pushed to it; run plan again and look at it"
+    if tried:
+        said = "a first try to write it failed, and by now it holds something else; it was left as it is"
+        return RegistryError(f"write {reference}: {said}", hint=hint)
+    return ChangedMeanwhile(
+        f"write {reference}: the tag changed while its image was on the way; it was left alone", hint=hint
+    )
 
 
 def _read_tags(operation: str, body: bytes) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import aiohttp
@@ -131,11 +131,13 @@ class Session:
         data: bytes | None = None,
         limit: int = MAX_ERROR_BODY,
         once: bool = False,
+        in_turn: bool = False,
     ) -> Answer:
         """Send a request, again where the failure may pass, and return an answer with a status in `ok`.
 
         `operation` begins the message of every error: SignInError,
-        PermissionDenied, NotFound, RegistryError. `once` is for callers that try again themselves.
+        PermissionDenied, NotFound, RegistryError. `once` is for callers that try
+        again themselves, `in_turn` for those that hold a `turn`.
         """
 
         async def attempt() -> Answer:
@@ -149,8 +151,15 @@ class Session:
                 raise self.failure(operation, answer, scopes)
             return answer
 
-        async with self._slots:  # around the tries: their clock must not run while others have their turn
+        async with nullcontext() if in_turn else self.turn():
             return await attempt() if once else await retrying(self.persistence)(attempt)
+
+    def turn(self) -> asyncio.Semaphore:
+        """Have one of the host's places, for as long as it is held.
+
+        Held around all tries of a call: their clock must not run while others have their turn.
+        """
+        return self._slots
 
     async def upload(
         self, operation: str, method: str, url: str, scopes: Scopes, headers: Mapping[str, str], body: Body, size: int

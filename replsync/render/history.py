@@ -14,6 +14,7 @@ from replsync.render.text import SYMBOLS, clean, state_text
 _UNKNOWN = {
     "writing": "uncertain: the run ended before the tag was read back",
     "failed": "uncertain: the tag could not be read back",
+    "left": "the tag was left alone after all",
 }
 
 
@@ -41,7 +42,7 @@ def history_text(reference: Reference, recorded: Sequence[Recorded], now: TagSta
             if entry.commit
             else ""
         )
-        lines.append(f"      plan {short(entry.plan)}{commit}, {one.journal}")
+        lines.append(f"      plan {short(entry.plan)}{commit}, {clean(one.journal)}")
     if not recorded:
         lines.append("  no run that left a journal here wrote it")
     lines.append(f"  {'now':<20}    {_now(now)}")

@@ -60,10 +60,11 @@ def _notes(plan: Plan) -> Iterable[str]:
     """What is no change, and yet may not be what was meant."""
     if plan.targets:
         yield f"Partial: only the tags that match {' or '.join(map(clean, plan.targets))}."
-    for warning in plan.warnings[:_NAMED]:
-        yield f"Warning: {clean(warning)}"
-    if len(plan.warnings) > _NAMED:
-        yield f"Warning: and {len(plan.warnings) - _NAMED} more like these; --format json has them all."
+    retires = any(action.kind is Kind.TOMBSTONE for action in plan.actions) or bool(plan.blocked)
+    named = _NAMED if retires else 1  # what releases name matters where something is retired
+    yield from (f"Warning: {clean(warning)}" for warning in plan.warnings[:named])
+    if len(plan.warnings) > named:
+        yield f"Warning: and {len(plan.warnings) - named} more; --format json has them all."
     missed = [action.label for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None]
     if missed:
         more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
@@ -79,7 +80,7 @@ def summary_line(plan: Plan) -> str:
     others = ", ".join(
         f"{counts[kind]} {kind}" for kind in (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED) if counts[kind]
     )
-    at_least = "at least " if any(action.bytes is None for action in plan.writes) else ""
+    at_least = "At least " if any(action.bytes is None for action in plan.writes) else ""
     moved = f" {at_least}{size(plan.upload)} to send." if changes and not plan.blocked else ""
     if not changes and not plan.blocked:
         changes = "no changes"
@@ -91,7 +92,8 @@ def report_text(report: Report, *, colour: bool = False, planned: int | None = N
 
     `planned` is how many actions there were, where a run was interrupted.
     """
-    done = [outcome for outcome in report.outcomes if isinstance(outcome, Done)]
+    done = [outcome for outcome in report.outcomes if isinstance(outcome, Done) and outcome.is_written]
+    already = sum(isinstance(outcome, Done) and not outcome.is_written for outcome in report.outcomes)
     lines: list[str] = []
     if report.failures:
         lines.append(_paint("Failed:", Kind.BLOCKED, colour))
@@ -110,7 +112,8 @@ def report_text(report: Report, *, colour: bool = False, planned: int | None = N
     )
     failed = f"; {len(report.failures)} failed" if report.failures else ""
     left = f"; {planned - len(report.outcomes)} not done" if planned is not None else ""
-    lines.append(f"Apply: {counts or 'nothing done'}{failed}{left}.")
+    so = f"; {already} so already" if already else ""
+    lines.append(f"Apply: {counts or 'nothing done'}{so}{failed}{left}.")
     return "\n".join(lines) + "\n"
 
 
@@ -118,6 +121,8 @@ def outcome_line(outcome: Done | Failed) -> str:
     """Return one finished action as one line, for logs."""
     action = outcome.action
     match outcome:
+        case Done(is_written=False):
+            return f"{SYMBOLS[Kind.UNCHANGED]} {action.label} {action.kind}: so already, {short(outcome.digest)}"
         case Done():
             return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: done, {short(outcome.digest)}"
         case Failed():

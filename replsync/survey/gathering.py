@@ -5,11 +5,12 @@ only where those differ is more read.
 """
 
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
+from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.reference import Reference
@@ -58,8 +59,10 @@ class Offer(Protocol):
         ...
 
 
-async def gather(manifest: Manifest, target: Target, client: RegistryClient, offer: Offer) -> Situation:
-    """Read the target's tags and the sources' digests.
+async def gather(
+    manifest: Manifest, target: Target, client: RegistryClient, offer: Offer, patterns: Sequence[str] = ()
+) -> Situation:
+    """Read the target's tags and the sources' digests; with `patterns`, only of the tags that they stand for.
 
     Raises RegistryError where the target is no registry or can't list its tags,
     SignInError where it refuses us. A single tag or source that can't be read
@@ -82,17 +85,21 @@ async def gather(manifest: Manifest, target: Target, client: RegistryClient, off
 
     def named() -> Iterator[Coroutine[Any, Any, None]]:
         for image in manifest.images:
-            yield from (listed(image, tag) for tag in image.tags)
+            tags = (tag for tag in image.tags if is_among(f"{image.name}:{tag.tag}", patterns))
+            yield from (listed(image, tag) for tag in tags)
             repository = target.repository(image.name)
-            yield from (retired(repository.tagged(entry.tag)) for entry in image.retired)
+            entries = (entry for entry in image.retired if is_among(f"{image.name}:{entry.tag}", patterns))
+            yield from (retired(repository.tagged(entry.tag)) for entry in entries)
 
     await together(named())
     if manifest.policy.unlisted != "ignore":
-        await together(unlisted(reference) for reference in await _others(manifest, target, client))
-    return Situation(target, inventory, wanted, offer.daemon_pushes)
+        await together(unlisted(reference) for reference in await _others(manifest, target, client, patterns))
+    return Situation(target, inventory, wanted, offer.daemon_pushes, tuple(patterns))
 
 
-async def _others(manifest: Manifest, target: Target, client: RegistryClient) -> list[Reference]:
+async def _others(
+    manifest: Manifest, target: Target, client: RegistryClient, patterns: Sequence[str]
+) -> list[Reference]:
     """The tags of the manifest's images that it doesn't name."""
 
     async def of(image: Image) -> list[Reference]:
@@ -102,7 +109,7 @@ async def _others(manifest: Manifest, target: Target, client: RegistryClient) ->
             return [
                 repository.tagged(tag)
                 for tag in await client.tags(repository)
-                if tag not in known and not _REFERRERS.match(tag)
+                if tag not in known and not _REFERRERS.match(tag) and is_among(f"{image.name}:{tag}", patterns)
             ]
         except PermissionDenied as error:
             raise PermissionDenied(error.message, hint=_NO_LIST, host=error.host) from error
@@ -192,7 +199,7 @@ async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
 
 
 async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wanted:
-    """What is going to be pushed must be of a kind that can be, and no tombstone: its image manifests say so."""
+    """Return `wanted`, or Unavailable: what is going to be pushed must be of a kind that can be, and no tombstone."""
     if not isinstance(wanted, Resolved):
         return wanted
     try:

@@ -1,9 +1,10 @@
 """Looks up the sources for a lock file, and offers to a plan what the lock file says."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import assert_never
 
-from replsync.errors import InvalidInput, ReplsyncError, UsageError
+from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, UsageError
 from replsync.manifest.lock import Lock, LockCheck, compared, needed
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
@@ -57,7 +58,18 @@ class LockedOffer:
 
     async def content(self, name: SourceName) -> Content | None:
         """Say what a push would move; None where that would mean to ask a source, and none may be asked."""
-        return await self._offer.content(name) if self._may_ask(name) else None
+        if not self._may_ask(name):
+            return None
+        try:
+            return await self._offer.content(name)
+        except RegistryError as error:
+            if error.status != 404 or not self._is_locked(name):
+                raise
+            hint = (
+                f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
+            )
+            kind = NotFound if isinstance(error, NotFound) else RegistryError
+            raise kind(error.message, hint=hint, status=error.status, codes=error.codes) from error
 
     async def _registry_image(self, name: RegistrySource, locked: Digest | None) -> Resolved:
         if locked and not self.daemon_pushes:
@@ -79,6 +91,13 @@ class LockedOffer:
                 return True
             case RegistrySource(Reference(repository=repository, digest=str())):
                 return repository in self._own
+            case _:
+                return False
+
+    def _is_locked(self, name: SourceName) -> bool:
+        match name:
+            case RegistrySource(Reference(digest=str() as digest) as reference):
+                return self._lock.digests.get(RegistrySource(replace(reference, digest=None))) == digest
             case _:
                 return False
 

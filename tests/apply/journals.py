@@ -12,5 +12,8 @@ class Unwritten:
     async def wrote(self, action: Action, before: State | None, after: State | None) -> None:
         """Keep nothing."""
 
+    async def left(self, action: Action, before: State | None) -> None:
+        """Keep nothing."""
+
     async def failed(self, action: Action, before: State | None, why: str) -> None:
         """Keep nothing."""

@@ -6,8 +6,8 @@ import pytest
 
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
-from replsync.oci.tag_state import Absent, AnyImage, Artifact, Resolved, TagState, Unavailable, Unreadable, Wanted
 from replsync.oci.source_name import pinned
+from replsync.oci.tag_state import Absent, AnyImage, Artifact, Resolved, TagState, Unavailable, Unreadable, Wanted
 from replsync.plan.action import Bury, Copy, Kind, State
 from tests.plan.situations import (
     SOURCE,

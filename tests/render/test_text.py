@@ -124,3 +124,39 @@ def test_sizes_are_decimal() -> None:
         *("0 B", "999 B", "1.0 kB"),
         *("1.6 MB", "2.0 GB"),
     ]
+
+
+def test_a_part_of_a_plan_is_called_partial_with_the_patterns_that_chose_it() -> None:
+    made = replace(plan(action(retiring(), present("D"))), targets=("worker:1.*", "web\x1b[2J"))
+    assert "\nPartial: only the tags that match worker:1.* or web\N{REPLACEMENT CHARACTER}[2J.\n" in plan_text(made)
+    assert "Partial" not in plan_text(replace(made, targets=()))
+
+
+def test_warnings_come_below_the_summary_and_those_after_the_fifth_are_counted() -> None:
+    made = replace(plan(action(retiring(), present("D"))), warnings=tuple(f"app.yaml:{n}: \x07" for n in range(7)))
+    shown = [f"Warning: app.yaml:{number}: \N{REPLACEMENT CHARACTER}" for number in range(5)]
+    more = "Warning: and 2 more; --format json has them all."
+    assert plan_text(made).splitlines()[-6:] == [*shown, more]
+    five = replace(made, warnings=made.warnings[:5])
+    assert plan_text(five).splitlines()[-5:] == shown
+
+
+def test_of_a_plan_that_retires_nothing_one_warning_is_enough() -> None:
+    made = replace(plan(), warnings=("one", "two", "three"))
+    more = "Warning: and 2 more; --format json has them all."
+    assert plan_text(made).splitlines() == ["Plan: no changes.", "Warning: one", more]
+
+
+def test_notes_stand_below_their_action() -> None:
+    noted = replace(action(retiring(), present("D")), notes=("one", "two\n::error::"))
+    harmless = "two\N{REPLACEMENT CHARACTER}::error::"
+    assert f"      old\n      note: one\n      note: {harmless}\n" in plan_text(plan(noted))
+
+
+def test_a_size_that_was_not_asked_for_is_unknown_and_makes_the_sum_a_lower_bound() -> None:
+    unknown = replace(action(listing(), Absent(), resolved("E")), bytes=None)
+    known = replace(action(retiring(), present("D")), bytes=ByteCount(747, 747))
+    text = plan_text(plan(unknown, known))
+    assert "+ 1.0  create     (none) -> a9f51566bd67  (size unknown)\n" in text
+    assert text.endswith("Plan: 1 to create, 1 to tombstone. At least 747 B to send.\n")
+    assert plan_text(plan(known)).endswith("Plan: 1 to tombstone. 747 B to send.\n")
