@@ -21,6 +21,9 @@ from replsync.registry.together import together
 _AT_ONCE = 32
 """Tags that are worked on at once. What is on the wire at once is bounded by the engine and the client."""
 
+_LOOKS, _LAG = 3, 0.3
+"""How often a tag that was just written is looked for again, and after how many seconds, while there is none."""
+
 
 class Watcher(Protocol):
     """Is told how a run goes."""
@@ -179,6 +182,11 @@ class _Writing:
 
     async def _read_back(self) -> TagState:
         written = await read_tag(self._client, self._reference)
+        for _ in range(_LOOKS):
+            if not isinstance(written, Absent):
+                break
+            await asyncio.sleep(_LAG)  # a registry may lag behind itself
+            written = await read_tag(self._client, self._reference)
         if isinstance(written, Unreadable):
             raise RegistryError(
                 f"read back {self._reference}: it was written, and can't be read: {written.why}", hint="run plan again"

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from replsync.apply.engine import Destination, Sent
 from replsync.oci.digest import Digest, sha256
-from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor
+from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, SourceName
 from replsync.oci.tag_state import Resolved
@@ -38,6 +38,8 @@ class RegistryEngine:
         self._transfers = asyncio.Semaphore(transfers)
         self._exports = asyncio.Semaphore(_EXPORTS)
         self._locks: dict[Digest, asyncio.Lock] = {}
+        self._putting: dict[tuple[Repository, Digest], asyncio.Lock] = {}
+        self._put: set[tuple[Repository, Digest]] = set()
 
     async def identify(self, name: SourceName) -> Resolved:
         """Say what would be pushed."""
@@ -77,8 +79,18 @@ class RegistryEngine:
         repository = target.reference.repository
         await together(self._ensure(repository, blob, body(blob), image.repository) for blob in image.tree.blobs)
         for digest, document in image.tree.in_push_order:
-            await self._client.put(repository.at(digest), document.raw, document.media_type)
+            await self._put_once(repository, digest, document)
         await self._write(target, image.tree.root.raw, image.tree.root.media_type)
+
+    async def _put_once(self, repository: Repository, digest: Digest, document: Document) -> None:
+        """Put an image manifest below an index, once in a run: tags that share it must not write it at once.
+
+        docker-registry 2.8 was seen to take one for missing while it was written again.
+        """
+        async with self._putting.setdefault((repository, digest), asyncio.Lock()):
+            if (repository, digest) not in self._put:
+                await self._client.put(repository.at(digest), document.raw, document.media_type)
+                self._put.add((repository, digest))
 
     async def _write(self, target: Destination, raw: bytes, media_type: str) -> None:
         await target.announce()

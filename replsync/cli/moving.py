@@ -59,9 +59,15 @@ async def _restore(name: str, connection: Connection, edit_only: bool, shown: Sh
         entry = await _entry(reference, _image(workspace.file, image, reference), workspace)
 
     def edit(data: bytes) -> bytes:
-        listed = any(tag.tag == reference.tag for tag in _image(workspace.file, image, reference).tags)
-        # An earlier run may have been interrupted behind this.
-        return data if listed else moved_to_tags(data, workspace.file.name, image, entry)
+        listed = next((tag for tag in _image(workspace.file, image, reference).tags if tag.tag == reference.tag), None)
+        if listed is None:
+            return moved_to_tags(data, workspace.file.name, image, entry)
+        if listed.digest == entry.digest and str(listed.source or "").endswith(entry.source or ""):
+            return data  # an earlier run was interrupted behind this
+        raise InvalidInput(
+            f"restore {image}:{reference.tag}: {workspace.file.name} lists it already, as another image",
+            hint=f"make it so with: replsync apply --target {image}:{reference.tag}",
+        )
 
     await _move(_Move(workspace.file, reference, image, "tags", "retire"), connection, edit, edit_only, shown)
 

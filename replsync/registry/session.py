@@ -28,6 +28,7 @@ from replsync.registry.sign_in import (
 from replsync.registry.transport import Answer, Body, Transport, read_bounded
 
 _PASSING = {408, 429, 500, 502, 503, 504, 520, 522, 524}
+_OVERLOOKED = "MANIFEST_BLOB_UNKNOWN"  # distribution-spec, "Error Codes"
 _MAX_WAIT = 15.0  # seconds between two tries
 
 Scopes = tuple[str, ...]
@@ -44,10 +45,14 @@ def push(repository: str) -> str:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the failure may be gone on the next try: no answer, 408, 429 and most 5xx; nothing else."""
+    """Whether the failure may be gone on the next try: no answer, 408, 429, most 5xx, and a blob that is overlooked.
+
+    Image manifests are put when all blobs are there; a registry that says
+    otherwise is writing a link to one of them anew, or lags behind itself.
+    """
     if isinstance(error, RegistryUnreachable):
         return True
-    return isinstance(error, RegistryError) and error.status in _PASSING
+    return isinstance(error, RegistryError) and (error.status in _PASSING or _OVERLOOKED in error.codes)
 
 
 @dataclass(frozen=True)
