@@ -1,7 +1,6 @@
 """`replsync history`."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -11,12 +10,11 @@ from replsync.cli.manifest_file import read, tag_of
 from replsync.cli.options import Connection, FormatName
 from replsync.cli.running import run
 from replsync.cli.workspace import opened
-from replsync.errors import InvalidInput, RegistryError, SignInError
+from replsync.errors import InvalidInput, SignInError
 from replsync.oci.reference import Reference
-from replsync.oci.tag_state import TagState, Tombstone, Unreadable
+from replsync.oci.tag_state import TagState, Unreadable
 from replsync.plan.journal import Entry
-from replsync.registry.client import RegistryClient
-from replsync.registry.inventory import is_whole, read_tag
+from replsync.registry.inventory import read_tag, restorable
 from replsync.render.history import Recorded, history_json, history_text
 from replsync.render.text import clean
 
@@ -42,20 +40,9 @@ async def _look(reference: Reference, connection: Connection) -> TagState:
     async with opened(connection) as workspace:
         client = workspace.registries.client
         try:
-            return await _as_restore_sees_it(await read_tag(client, reference), reference, client)
+            return await restorable(await read_tag(client, reference), reference, client)
         except SignInError as error:  # what lies on disk is to be seen all the same
             return Unreadable(error.in_full)
-
-
-async def _as_restore_sees_it(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
-    """A registry may have cleaned up a part of what a tombstone replaced."""
-    if not isinstance(state, Tombstone) or state.replaced is None:
-        return state
-    try:
-        whole = await is_whole(client, reference.repository.at(state.replaced.digest))
-    except RegistryError as error:
-        return Unreadable(error.in_full)
-    return state if whole else replace(state, replaced=None)
 
 
 def _recorded(reference: Reference, folder: Path) -> list[Recorded]:

@@ -33,7 +33,8 @@ MAX_DOCUMENT = 2 * 1024 * 1024
 MAX_DOCUMENTS = 5000
 """Documents of one file."""
 
-_MAX_TEMPLATE = 4096
+_MAX_MENDED = 4096
+"""Characters of a line: finding its value takes quadratic time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ class Pairs:
 
 
 Node = Scalar | Items | Pairs
-"""An alias to a list or mapping is the same object again; nodes are equal only to themselves."""
+"""An alias is the same object again; nodes are equal only to themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _Builder:
         closed = self.stack.pop()
         start, end = closed.start, event.end_mark
         node: Node = closed.node
-        if self.document.text.startswith("{{", start.index) and end.index - start.index <= _MAX_TEMPLATE:
+        if self.document.text.startswith("{{", start.index):
             # An unquoted `{{repl …}}`, which is a mapping with a mapping for its key.
             node = Scalar(self.document.text[start.index : end.index], self.document.line + start.line)
             self._anchor(closed.anchor, node)
@@ -156,7 +157,6 @@ class _Builder:
             self.aliased += len(node.text)
             if self.aliased > MAX_ALIASED:
                 raise Unreadable(self._line(event))
-            node = Scalar(node.text, self._line(event), missing=node.missing)
         self._add(node)
 
     def _add(self, node: Node) -> None:
@@ -215,7 +215,7 @@ def without_templates(document: Document) -> Document:
 
 
 def _mended(line: str) -> str:
-    if "{{" not in line or len(line) > _MAX_TEMPLATE:
+    if "{{" not in line or len(line) > _MAX_MENDED:
         return line
     if _WHOLE_LINE.fullmatch(line):
         return ""

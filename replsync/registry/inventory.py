@@ -1,5 +1,7 @@
 """What the tags of the target are now."""
 
+from dataclasses import replace
+
 from replsync.errors import NotFound, RegistryError, UnsupportedImage
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import (
@@ -74,6 +76,17 @@ async def is_whole(client: RegistryClient, reference: Reference) -> bool:
             return False
         raise
     return all(await together(client.has_blob(reference.repository, blob.digest) for blob in tree.blobs))
+
+
+async def restorable(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
+    """Return `state`, a tombstone's without what it replaced where that is no longer whole."""
+    if not isinstance(state, Tombstone) or state.replaced is None:
+        return state
+    try:
+        whole = await is_whole(client, reference.repository.at(state.replaced.digest))
+    except RegistryError as error:
+        return Unreadable(error.in_full)
+    return state if whole else replace(state, replaced=None)
 
 
 def _foreign_content(document: Document) -> str | None:

@@ -6,7 +6,6 @@ only where those differ is more read.
 
 import re
 from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
@@ -29,7 +28,7 @@ from replsync.oci.tag_state import (
 from replsync.oci.tombstone import MAX_TOMBSTONE
 from replsync.plan.planner import Situation, Target
 from replsync.registry.client import RegistryClient
-from replsync.registry.inventory import is_whole, read_tag
+from replsync.registry.inventory import read_tag, restorable
 from replsync.registry.together import together
 from replsync.sources.image_source import Content
 
@@ -145,23 +144,12 @@ async def _listed(
 
 
 async def _state(client: RegistryClient, reference: Reference) -> TagState:
-    return await _restorable(await read_tag(client, reference), reference, client)
+    return await restorable(await read_tag(client, reference), reference, client)
 
 
 def _is_tiny(found: Descriptor) -> bool:
     """Whether it may be a tombstone, which even the same digest at the source doesn't make an image."""
     return found.media_type == DOCKER_MANIFEST and found.size < 1024
-
-
-async def _restorable(state: TagState, reference: Reference, client: RegistryClient) -> TagState:
-    """What a tombstone replaced counts as readable if all below it is: a registry may clean up a part."""
-    if not isinstance(state, Tombstone) or state.replaced is None:
-        return state
-    try:
-        whole = await is_whole(client, reference.repository.at(state.replaced.digest))
-    except RegistryError as error:
-        return Unreadable(error.in_full)
-    return state if whole else replace(state, replaced=None)
 
 
 async def _wanted(

@@ -21,9 +21,7 @@ from tests.servers.registry import RegistryServer, StartRegistry
 FOLDER = Path(__file__).parents[2] / "examples"
 APP = "myapp"  # of an example that leaves it to $REPLICATED_APP
 RELEASES = FOLDER / "kots"
-EXAMPLES = sorted(
-    str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if not path.is_relative_to(RELEASES)
-)
+EXAMPLES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml") if not path.is_relative_to(RELEASES))
 
 
 def image_of(name: str) -> BuiltImage:

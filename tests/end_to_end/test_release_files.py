@@ -97,6 +97,14 @@ def test_a_link_that_leads_back_up_is_not_followed_for_ever(folder: Path) -> Non
     assert names(folder, "kots/**/app.yaml") == ["kots/app.yaml"]
 
 
+def test_a_linked_folder_is_one_like_any_other(folder: Path) -> None:
+    (folder / "kots/linked").symlink_to(folder.parent / "beside", target_is_directory=True)
+    (folder.parent / "beside/back").symlink_to(folder / "kots", target_is_directory=True)
+    (folder / "kots/nowhere").symlink_to("nothing")
+    assert names(folder, "kots/**/o*.yaml") == ["kots/linked/other.yaml"]
+    assert names(folder, "kots/**/a*.yaml") == ["kots/app.yaml"]
+
+
 @contextmanager
 def closed(path: Path) -> Iterator[None]:
     """Take all rights from `path`, and root's own from this process: they would open everything."""

@@ -38,7 +38,9 @@ TOP = [
         GOOD + "aap: x\n", 5, 1, "the file has the unknown key `aap`", "did you mean `app`?", id="unknown key"
     ),
     pytest.param(GOOD + "App: x\n", 5, 1, "the unknown key `App`", "did you mean `app`?", id="upper case in a key"),
-    pytest.param(GOOD + "platforms: []\n", 5, 1, "unknown key `platforms`", "`version`, `app`, `reg", id="not yet a key"),
+    pytest.param(
+        GOOD + "platforms: []\n", 5, 1, "unknown key `platforms`", "`version`, `app`, `reg", id="not yet a key"
+    ),
     pytest.param(
         GOOD + "source: x\n", 5, 1, "unknown key `source`", "belongs to an image or a tag", id="misplaced key"
     ),

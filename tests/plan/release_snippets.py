@@ -8,13 +8,13 @@ WORKER = parse_reference("registry.replicated.com/myapp/worker:1.9.3")
 HOSTS = frozenset({"registry.replicated.com", "images.acme.example"})
 DIGEST = sha256(b"worker 1.9.3")
 OTHER = sha256(b"another")
-ANY = frozenset({""})
+ANY = frozenset({"myapp/", "myapp/worker"})
 """Images that any document may name."""
 
 
 def found(text: str | bytes) -> tuple[Mention, ...]:
     data = text.encode() if isinstance(text, str) else text
-    return mentions([ReleaseFile("kots/file.yaml", data)], ANY)
+    return mentions([ReleaseFile("kots/file.yaml", data)], ANY, HOSTS)
 
 
 def lines_naming(text: str | bytes, tag: Reference = WORKER) -> list[int]:

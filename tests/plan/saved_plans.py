@@ -112,9 +112,7 @@ def a_rollback() -> Plan:
         "1.2": tombstone("1.2", tag="1.2"),
         "1.3": present("new 1.3"),
     }
-    changes = [
-        Change("worker", WORKER.tagged(tag), state_of(earlier[tag]), state_of(now[tag])) for tag in now
-    ]
+    changes = [Change("worker", WORKER.tagged(tag), state_of(earlier[tag]), state_of(now[tag])) for tag in now]
     inventory = {WORKER.tagged(tag): state for tag, state in now.items()}
     whole = {WORKER.at(state.digest) for state in map(state_of, earlier.values()) if state and state.digest}
     return saved(undo(changes, inventory, whole), targets=())

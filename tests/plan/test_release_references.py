@@ -6,7 +6,7 @@ import pytest
 
 from replsync.oci.reference import parse_reference
 from replsync.plan.release_references import ReleaseFile, mentions
-from tests.plan.release_snippets import ANY, DIGEST, OTHER, WORKER, found, lines_naming, unresolved
+from tests.plan.release_snippets import ANY, DIGEST, HOSTS, OTHER, WORKER, found, lines_naming, unresolved
 
 POD = """
   {indent}containers:
@@ -294,15 +294,15 @@ def test_every_document_is_read_whatever_the_line_ends(end: str) -> None:
 )
 def test_only_documents_that_may_name_an_image_are_read(text: str) -> None:
     files = [ReleaseFile("a", f"image: nginx\nbroken: [\n---\n{text}\n".encode())]
-    only = mentions(files, {"tools/worker"})
+    only = mentions(files, {"tools/worker"}, HOSTS)
     assert only
-    assert {mention.line for mention in only} == {mention.line for mention in mentions(files, ANY)} - {1, 2, 3}
-    assert mentions([ReleaseFile("a", b"image: nginx")], {"worker"}) == ()
+    assert {mention.line for mention in only} == {mention.line for mention in mentions(files, ANY, HOSTS)} - {1, 2, 3}
+    assert mentions([ReleaseFile("a", b"image: nginx")], {"worker"}, HOSTS) == ()
 
 
 def test_mentions_are_sorted_by_file_and_line_and_each_is_there_once() -> None:
     a = ReleaseFile("a", f"image: {WORKER}\nb: {WORKER}\nimage: '{{{{repl x}}}}'".encode())
     b = ReleaseFile("b", b"image: nginx")
-    places = [(mention.file, mention.line) for mention in mentions([b, a, a], ANY)]
+    places = [(mention.file, mention.line) for mention in mentions([b, a, a], ANY, HOSTS)]
     assert places == [("a", 1), ("a", 2), ("a", 3), ("b", 1)]
-    assert mentions([b, a], ANY) == mentions([a, b], ANY)
+    assert mentions([b, a], ANY, HOSTS) == mentions([a, b], ANY, HOSTS)

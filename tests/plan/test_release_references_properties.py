@@ -107,7 +107,7 @@ def dumped(document: Any, form: str) -> str:
 
 @given(st.binary(max_size=200) | st.lists(PIECES, max_size=40).map("".join).map(str.encode))
 def test_no_bytes_are_too_strange_to_be_read(data: bytes) -> None:
-    found = mentions([ReleaseFile("a", data)], ANY)
+    found = mentions([ReleaseFile("a", data)], ANY, HOSTS)
     assert found == tuple(sorted(set(found)))
     last = data.count(b"\n") + data.count(b"\r") + 1
     assert all(1 <= mention.line <= last and 0 < len(mention.text) <= 200 for mention in found)
@@ -116,7 +116,7 @@ def test_no_bytes_are_too_strange_to_be_read(data: bytes) -> None:
 @given(st.lists(PIECES, max_size=20).map("".join), REFERENCES)
 def test_no_document_hides_the_next_one(before: str, reference: Reference) -> None:
     text = f"{before}\n---\nimage: {reference}\n"
-    found = mentions([ReleaseFile("a", text.encode())], ANY)
+    found = mentions([ReleaseFile("a", text.encode())], ANY, HOSTS)
     assert any(names(mention, reference, HOSTS, None) for mention in found)
 
 
@@ -124,7 +124,7 @@ def test_no_document_hides_the_next_one(before: str, reference: Reference) -> No
 @given(deployment=deployments())
 def test_a_deployment_names_the_image_it_was_made_with(form: str, deployment: tuple[Any, Reference]) -> None:
     document, reference = deployment
-    found = mentions([ReleaseFile("a", dumped(document, form).encode())], ANY)
+    found = mentions([ReleaseFile("a", dumped(document, form).encode())], ANY, HOSTS)
     assert any(names(mention, reference, HOSTS, None) for mention in found)
 
 
@@ -132,7 +132,7 @@ def test_a_deployment_names_the_image_it_was_made_with(form: str, deployment: tu
 def test_the_line_is_that_of_the_reference(deployment: tuple[Any, Reference], above: int) -> None:
     _, reference = deployment
     text = "# comment\n" * above + f"spec:\n  image: {reference}\n"
-    found = mentions([ReleaseFile("a", text.encode())], ANY)
+    found = mentions([ReleaseFile("a", text.encode())], ANY, HOSTS)
     # A dot at the end is also looked at as the end of a sentence.
     assert reference in {mention.reference for mention in found}
     assert {mention.line for mention in found} == {above + 2}
