@@ -12,6 +12,7 @@ from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombston
 from replsync.oci.tombstone import tombstone_config
 from replsync.plan.action import Action, Bury, Copy, Kind, State
 from replsync.plan.comparing import is_in, state_of
+from replsync.plan.comparing import named as planned
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Outcome, Report
 from replsync.registry.client import RegistryClient
@@ -138,7 +139,7 @@ class _Writing:
         if not is_in(self._action.before, now):
             raise ChangedMeanwhile(
                 f"write {self._reference}: the tag changed since the plan was made: "
-                f"{named(now)} instead of {_planned(self._action.before)}",
+                f"{named(now)} instead of {planned(self._action.before)}",
                 hint="somebody else pushed to it; run plan again and look at it",
             )
         before = state_of(now)
@@ -220,17 +221,11 @@ def _digest(state: TagState) -> Digest:
 def named(state: TagState) -> str:
     """Name what a tag is, for an error."""
     match state:
-        case Present(digest):
-            return f"image {short(digest)}"
-        case Tombstone(digest):
-            return f"tombstone {short(digest)}"
+        case Present() | Tombstone() | Absent():
+            return planned(state_of(state))
         case Artifact(_, kind):
             return f"an artifact of type {kind}"
-        case Absent():
-            return "nothing"
         case Unreadable(why):
             return f"something that can't be read ({why})"
-
-
-def _planned(state: State | None) -> str:
-    return f"{state.kind} {short(state.digest or state.config or '')}" if state else "nothing"
+        case _:
+            assert_never(state)

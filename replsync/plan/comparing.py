@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from replsync.oci.digest import Digest
+from replsync.oci.digest import Digest, short
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.plan.action import State
 
@@ -33,6 +33,11 @@ def is_in(expected: State | None, tag: TagState) -> bool:
             return expected is not None and expected.kind == "tombstone" and _same(expected, digest, config)
         case _:
             assert_never(tag)
+
+
+def named(state: State | None) -> str:
+    """Return what a tag is, for a sentence: by its digest, else by its config."""
+    return f"{state.kind} {short(state.digest or state.config or '')}" if state else "nothing"
 
 
 def _same(expected: State, digest: Digest, config: Digest | None) -> bool:

@@ -58,6 +58,15 @@ class Answer:
     url: str
 
 
+class _Bytes(aiohttp.BytesIOPayload):
+    """A body that aiohttp doesn't send again by itself, as it does with PUT: first the tag has to be looked at."""
+
+    @property
+    def consumed(self) -> bool:
+        """Whether aiohttp may not send it again: it never may."""
+        return True
+
+
 class _Streamed(aiohttp.Payload):
     """A body of `size` bytes that is opened each time it is written, and closed by the task that wrote it."""
 
@@ -75,7 +84,7 @@ class _Streamed(aiohttp.Payload):
         """Keeps aiohttp from sending the body again by itself: first the peer is asked whether it arrived."""
         return True
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - the signature is aiohttp's
         """Not for a stream."""
         raise TypeError("a streamed body has no text")
 
@@ -83,7 +92,7 @@ class _Streamed(aiohttp.Payload):
         """Write the body."""
         await self.write_with_length(writer, None)
 
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 - the signature is aiohttp's
         """Write the body, whose length is known already."""
         self._settled.clear()
         connection = writer.transport if isinstance(writer, StreamWriter) else None
@@ -165,8 +174,7 @@ class Transport:
         GET and HEAD follow redirects. Raises RegistryUnreachable where no
         answer came, RegistryError where it is larger than `limit`.
         """
-        # In a BytesIO, since aiohttp warns of plain bytes over 1 MiB.
-        sent = dict(form) if form is not None else io.BytesIO(data) if data is not None else None
+        sent = dict(form) if form is not None else _Bytes(io.BytesIO(data)) if data is not None else None
         timeout = self._timeout(total=self.limits.answer, read=self.limits.idle)
         async with self.open(method, url, headers, data=sent, timeout=timeout) as response:
             body = await read_bounded(response, limit)

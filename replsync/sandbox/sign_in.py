@@ -20,7 +20,7 @@ from replsync.oci.reference import is_host, is_path
 from replsync.sandbox.answers import Refusal
 
 SERVICE = "replsync-sandbox"
-TOKEN_PATH = "/v2/token"  # noqa: S105
+TOKEN_PATH = "/v2/token"  # noqa: S105 - a path, no secret
 
 Action = Literal["pull", "push"]
 

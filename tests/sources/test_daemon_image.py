@@ -124,8 +124,8 @@ async def test_a_blob_can_be_read_twice(loaded: DaemonSource) -> None:
 
 async def test_an_export_leaves_no_files_behind(loaded: DaemonSource, temporary: Path) -> None:
     async with DaemonImage(loaded).open():
-        assert len(list(temporary.iterdir())) == 1  # noqa: ASYNC240
-    assert list(temporary.iterdir()) == []  # noqa: ASYNC240
+        assert len(list(temporary.iterdir())) == 1  # noqa: ASYNC240 - a test may block
+    assert list(temporary.iterdir()) == []  # noqa: ASYNC240 - a test may block
 
 
 async def test_an_export_can_be_pushed_and_is_the_same_image(
@@ -241,7 +241,7 @@ async def test_a_command_that_gives_nothing_ends_with_the_task_that_waits_for_it
     await asyncio.get_running_loop().shutdown_default_executor()  # would wait for a thread that still waits
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert list(temporary.iterdir()) == []  # noqa: ASYNC240
+    assert list(temporary.iterdir()) == []  # noqa: ASYNC240 - a test may block
 
 
 async def test_a_refusal_to_the_daemon_is_told_with_a_next_move(loaded: DaemonSource, wrap: Wrap) -> None:
@@ -286,7 +286,7 @@ async def test_no_room_for_a_layer_is_an_error_with_a_next_move(
             await exported(source)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(temporary.iterdir()) == []  # noqa: ASYNC240
+    assert list(temporary.iterdir()) == []  # noqa: ASYNC240 - a test may block
 
 
 async def test_sources_of_one_name_are_one_source(client: RegistryClient) -> None:
