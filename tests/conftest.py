@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.kinds import KindCounter, mark
 from tests.servers.command import run_replsync
@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 # A deadline for each example measures the machine's load rather than the code; a test has its timeout.
-settings.register_profile("replsync", settings(), deadline=None)
+# Time is no fault: the machine may be busy.
+settings.register_profile("replsync", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("replsync")
 
 _numbers = itertools.count(1)

@@ -11,8 +11,7 @@ from replsync.oci.source_name import DaemonSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import tombstone_config
 from replsync.plan.action import Action, Bury, Copy, Kind, State
-from replsync.plan.comparing import is_in, state_of
-from replsync.plan.comparing import named as planned
+from replsync.plan.comparing import described, is_in, state_of
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Outcome, Report
 from replsync.registry.client import RegistryClient
@@ -139,7 +138,7 @@ class _Writing:
         if not is_in(self._action.before, now):
             raise ChangedMeanwhile(
                 f"write {self._reference}: the tag changed since the plan was made: "
-                f"{named(now)} instead of {planned(self._action.before)}",
+                f"{named(now)} instead of {described(self._action.before)}",
                 hint="somebody else pushed to it; run plan again and look at it",
             )
         before = state_of(now)
@@ -222,7 +221,7 @@ def named(state: TagState) -> str:
     """Name what a tag is, for an error."""
     match state:
         case Present() | Tombstone() | Absent():
-            return planned(state_of(state))
+            return described(state_of(state))
         case Artifact(_, kind):
             return f"an artifact of type {kind}"
         case Unreadable(why):

@@ -7,7 +7,7 @@ from replsync.apply.executor import named, refuse_moved
 from replsync.errors import ChangedMeanwhile, RegistryError, StalePlan
 from replsync.oci.tag_state import Unreadable
 from replsync.plan.action import Action, Copy, Kind
-from replsync.plan.comparing import is_in
+from replsync.plan.comparing import described, is_in
 from replsync.plan.document import Plan
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
@@ -50,7 +50,11 @@ async def _look(action: Action, client: RegistryClient) -> bool | str:
         raise RegistryError(f"read {action.reference}: {now.why}", hint="nothing was written; try again later")
     if is_in(action.after, now):
         return True
-    return False if is_in(action.before, now) else f"{action.reference} holds {named(now)}"
+    return (
+        False
+        if is_in(action.before, now)
+        else f"{action.reference} holds {named(now)} instead of {described(action.before)}"
+    )
 
 
 def _refuse(moved: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def is_in(expected: State | None, tag: TagState) -> bool:
             assert_never(tag)
 
 
-def named(state: State | None) -> str:
+def described(state: State | None) -> str:
     """Return what a tag is, for a sentence: by its digest, else by its config."""
     return f"{state.kind} {short(state.digest or state.config or '')}" if state else "nothing"
 

@@ -9,7 +9,7 @@ from replsync.oci.source_name import RegistrySource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
 from replsync.plan.action import Action, Bury, Copy, Kind, State
-from replsync.plan.comparing import is_in, named, state_of
+from replsync.plan.comparing import described, is_in, state_of
 from replsync.plan.journal import Change
 from replsync.plan.planner import in_order
 
@@ -52,15 +52,15 @@ def _undo(change: Change, now: TagState, whole: Set[Reference]) -> Action:
         return Action(Kind.UNCHANGED, change.image, reference, state, state, "taken back already")
     if not is_in(change.after, now):
         return blocked(
-            f"the tag was written again since: it holds {named(state_of(now))}, "
-            f"the journal left {named(change.after)}; take the later run back first, "
+            f"the tag was written again since: it holds {described(state_of(now))}, "
+            f"the journal left {described(change.after)}; take the later run back first, "
             "or leave the tag out with --target"
         )
     if earlier is None:
         return _bury(change, now)
     if earlier.digest is None or reference.repository.at(earlier.digest) not in whole:
         return blocked(
-            f"what the tag was before, {named(earlier)}, can't be read from the registry any more; "
+            f"what the tag was before, {described(earlier)}, can't be read from the registry any more; "
             "push it again from its source"
         )
     return _put_back(change, now, earlier, earlier.digest)

@@ -158,9 +158,9 @@ FOREIGN_SHORT = short(FOREIGN.digest)
         (_as_it_was, _name_in_release, "worker:0.9: a release names this tag: kots/app.yaml:6"),
         (_as_it_was, _name_in_release_by_digest, "worker:0.9: a release names this tag: kots/app.yaml:6"),
         (_leave_the_app_open, _stand_for_another_app, "replicated-images.yaml stands for HOST/another here"),
-        (_as_it_was, _take_the_tag, f"worker:1.1 holds image {FOREIGN_SHORT}; nothing was written"),
-        (_as_it_was, _move_what_is_to_be_retired, f"worker:0.9 holds image {FOREIGN_SHORT}; nothing was written"),
-        (_as_it_was, _move_what_is_unchanged, f"worker:1.0 holds image {FOREIGN_SHORT}; nothing was written"),
+        (_as_it_was, _take_the_tag, f"worker:1.1 holds image {FOREIGN_SHORT} instead of nothing"),
+        (_as_it_was, _move_what_is_to_be_retired, f"worker:0.9 holds image {FOREIGN_SHORT} instead of image "),
+        (_as_it_was, _move_what_is_unchanged, f"worker:1.0 holds image {FOREIGN_SHORT} instead of image "),
     ],
 )
 def test_a_plan_that_no_longer_fits_is_refused_before_anything_is_written(
