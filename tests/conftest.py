@@ -22,8 +22,7 @@ __all__ = [
     "start_sandbox",
 ]
 
-# A deadline for each example measures the machine's load rather than the code; a test has its timeout.
-# Time is no fault: the machine may be busy.
+# How long examples take says more of the machine's load than of the code; a test has its timeout.
 settings.register_profile("replsync", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("replsync")
 
