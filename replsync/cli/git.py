@@ -6,6 +6,8 @@ from pathlib import Path
 
 _PATIENCE = 10
 """Seconds."""
+_OF_A_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+"""What git sets where it runs us itself: they name its repository, not that of the file."""
 
 
 def commit_of(path: Path) -> str | None:
@@ -28,8 +30,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             text=True,
             timeout=_PATIENCE,
             check=False,
-            # Where git itself runs us, in a hook, these name its repository.
-            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            env={name: value for name, value in os.environ.items() if name not in _OF_A_HOOK},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
