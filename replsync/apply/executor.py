@@ -78,6 +78,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
         outcome: Outcome
         async with places:
             watcher.begun(action)
+            writing = _Writing(action, client, engine, journal, watcher)
             try:
                 if repository in refused:
                     raise SignInError(
@@ -87,13 +88,13 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
                     )
                 if unrecorded:
                     raise JournalError(f"write {action.reference}: not tried, since the journal can't be written")
-                outcome = await _Writing(action, client, engine, journal, watcher).carry_out()
+                outcome = await writing.carry_out()
             except ReplsyncError as error:
                 if isinstance(error, SignInError) and error.host == repository.host:
                     refused.add(repository)
                 if isinstance(error, JournalError):
                     unrecorded.append(error)
-                outcome = Failed(action, error)
+                outcome = Failed(action, error, writing.is_written)
             watcher.ended(outcome)
         return outcome
 
@@ -127,6 +128,7 @@ class _Writing:
         self._journal = journal
         self._watcher = watcher
         self._announced = False
+        self.is_written = False
 
     async def carry_out(self) -> Done:
         """Write the tag. Raises ReplsyncError."""
@@ -153,6 +155,7 @@ class _Writing:
             if self._announced and not isinstance(error, JournalError):
                 await self._journal.failed(self._action, before, error.message)
             raise
+        self.is_written = True
         try:
             await self._journal.wrote(self._action, before, state_of(written))
         except JournalError as error:

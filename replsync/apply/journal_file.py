@@ -62,10 +62,15 @@ class JournalFile:
         return sorted((path for path in found if path != self.path), reverse=True)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Close the file. Where not even its first line could be written nobody needs it."""
+        if self._file is None:
+            return
+        is_empty = os.fstat(self._file).st_size == 0
+        os.close(self._file)
+        self._file = None
+        if is_empty and self.path:
+            self.path.unlink(missing_ok=True)
+            self.path = None
 
     async def _record(
         self, event: Event, action: Action, before: State | None, after: State | None, error: str | None = None

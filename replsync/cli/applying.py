@@ -15,6 +15,7 @@ from replsync.cli.workspace import connected, opened
 from replsync.plan.document import plan_digest
 
 ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
+ALREADY_IN_PART = "This part of the plan is already applied: every tag of it is as it says. Nothing was written."
 
 
 def plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
@@ -41,17 +42,19 @@ async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) ->
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
             async with alone(reviewed.manifest):
+                check_still_valid(reviewed.plan)  # since it was made there was a question, and perhaps a wait
                 await carry_out(reviewed, workspace.registries, shown)
 
 
 async def _apply(reviewed: Reviewed, connection: Connection, shown: Shown) -> None:
     siblings = {action.reference.repository for action in reviewed.plan.actions}
     async with connected(connection, reviewed.manifest.registry, siblings) as registries, alone(reviewed.manifest):
+        check_still_valid(reviewed.plan)  # again: there may have been a wait
         with asking(shown.no_color):
             await registries.client.ping(reviewed.manifest.registry)
             is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
         if is_done:
-            print(ALREADY)
+            print(ALREADY_IN_PART if reviewed.plan.targets else ALREADY)
             return
         show(reviewed.plan, shown)
         await carry_out(reviewed, registries, shown)

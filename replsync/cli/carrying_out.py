@@ -1,6 +1,5 @@
 """Carrying a plan out, with a journal, and saying what became of it: what every command that writes has in common."""
 
-import asyncio
 import shlex
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from replsync.apply.one_at_a_time import one_at_a_time
 from replsync.cli.clock import now
 from replsync.cli.git import commit_of
 from replsync.cli.journals import journal_folder
-from replsync.cli.options import Ends, Shown
+from replsync.cli.options import DEFAULT_FILE, Ends, Shown
 from replsync.cli.progress import watching
 from replsync.cli.terminal import use_colour
 from replsync.cli.workspace import TOOL, Registries
@@ -72,27 +71,29 @@ async def carry_out(reviewed: Reviewed, registries: Registries, shown: Shown, ba
     """
     plan, manifest = reviewed.plan, reviewed.manifest
     run = Run(reviewed.digest, commit_of(Path(manifest.path)), TOOL, now)
+    journal = JournalFile(journal_folder(Path(manifest.path)), run)
     outcomes: list[Outcome] = []
-    with closing(JournalFile(journal_folder(Path(manifest.path)), run)) as journal:
-        try:
-            with watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
-                report = await execute(plan, registries.client, registries.engine, journal, watcher)
-        except asyncio.CancelledError:
-            _report(Report(tuple(outcomes)), journal, shown, back, planned=len(plan.writes))
-            raise
-    _report(report, journal, shown, back)
+    planned: int | None = len(plan.writes)
+    try:
+        with closing(journal), watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
+            outcomes = list((await execute(plan, registries.client, registries.engine, journal, watcher)).outcomes)
+            planned = None  # it came to its end
+    finally:
+        _name(journal, manifest, shown, back)  # first: whoever reads the report may be gone
+        report = Report(tuple(outcomes))
+        print(report_text(report, colour=use_colour(shown.no_color), planned=planned), end="", flush=True)
     if report.failures:
         raise Ends(_exit_code(plan, report))
 
 
-def _report(report: Report, journal: JournalFile, shown: Shown, back: str | None, planned: int | None = None) -> None:
-    print(report_text(report, colour=use_colour(shown.no_color), planned=planned), end="", flush=True)
+def _name(journal: JournalFile, manifest: PlannedManifest, shown: Shown, back: str | None) -> None:
     if not journal.path or shown.quiet:
         return
     _say(f"Journal: {journal.path}")
     for earlier in journal.earlier:
         _say(f"  an earlier run of this plan left {earlier}: roll back both to take back all of it")
-    _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(journal.path))}'}")
+    which = "" if Path(manifest.path) == DEFAULT_FILE[0] else f" -f {shlex.quote(manifest.path)}"
+    _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(journal.path))}'}{which}")
 
 
 def _say(text: str) -> None:

@@ -54,7 +54,8 @@ def _replace(path: Path, data: bytes) -> None:
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with suppress(OSError):  # the file is in its place; some file systems can't sync a folder
+        sync_folder(path.parent)
 
 
 def _umask() -> int:

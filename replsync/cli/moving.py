@@ -1,5 +1,7 @@
 """`replsync retire` and `replsync restore`: one tag, in the manifest and in the registry."""
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +9,12 @@ from typing import Literal, assert_never
 
 from replsync.cli.carrying_out import alone, carry_out, shown_and_approved
 from replsync.cli.files import read_whole, write_whole
-from replsync.cli.manifest_file import HINT, read, tag_of
+from replsync.cli.manifest_file import HINT, read, tag_of, target_of
 from replsync.cli.options import Connection, Ends, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.terminal import refuse_unattended
-from replsync.cli.workspace import Workspace, at_work, opened
+from replsync.cli.workspace import Workspace, at_work, mentions_of, opened
 from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError
 from replsync.manifest.edit import NewTag, moved_to_retired, moved_to_tags
 from replsync.manifest.faults import harmless
@@ -23,8 +25,9 @@ from replsync.oci.digest import short
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
-from replsync.plan.action import Kind
+from replsync.plan.action import Action, Kind, State
 from replsync.plan.document import Plan
+from replsync.plan.guarding import protected
 from replsync.registry.inventory import is_whole, read_tag
 
 _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
@@ -151,6 +154,11 @@ class _Move:
     def label(self) -> str:
         return f"{self.image}:{self.reference.tag}"
 
+    @property
+    def entries(self) -> Image:
+        """The image as the manifest has it before the move; it was looked for already."""
+        return next(image for image in self.file.manifest.images if image.name == self.image)
+
 
 async def _move(
     move: _Move, connection: Connection, edit: Callable[[bytes], bytes], edit_only: bool, shown: Shown
@@ -161,6 +169,8 @@ async def _move(
     new = edit(old)
     if edit_only:
         _write(path, old, new, move)
+        if move.to == "retired":
+            _foretell(move, read_manifest(new, str(path)))
         return
     async with at_work(connection, read_manifest(new, str(path))) as workspace:
         with asking(shown.no_color):
@@ -170,8 +180,7 @@ async def _move(
             reviewed = await shown_and_approved(plan, shown)
         except Ends as end:
             if end.code == BlockedPlan.exit_code:
-                lift = "; --even-if-referenced retires what a release names" if move.to == "retired" else ""
-                print(f"{path} was not changed{lift}")
+                print(f"{path} was not changed{_lift(move)}")
             raise
         if reviewed is None:
             _write(path, old, new, move)
@@ -182,9 +191,30 @@ async def _move(
             await carry_out(reviewed, workspace.registries, shown, back)
 
 
+def _lift(move: _Move) -> str:
+    if move.to != "retired":
+        return ""
+    if any(entry.tag == move.reference.tag for entry in move.entries.retired):
+        return "; `even_if_referenced: true` in its entry retires what a release names"
+    return "; --even-if-referenced retires what a release names"
+
+
+def _foretell(move: _Move, file: ManifestFile) -> None:
+    """Say on stderr what the plan will have to say of a tag that was retired in the manifest alone."""
+    if move.reference.tag not in _names(move.entries):
+        note = f"{move.file.name} did not list {move.label}: only the registry can say whether there is such a tag"
+        print(f"note: {note}", file=sys.stderr)
+    target = target_of(file.manifest, Path.cwd(), os.environ)
+    state = State("image", None)  # which image isn't asked: only a release that names the tag is found
+    tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
+    (guarded,) = protected([tombstone], file.manifest, target, mentions_of(file))
+    if guarded.kind is Kind.BLOCKED:
+        print(f"note: the plan will be blocked: {guarded.reason}", file=sys.stderr)
+
+
 def _refuse_unknown(move: _Move, plan: Plan) -> None:
     """A tag that nobody knows is a slip of the pen: retired, it would only seem to be dealt with."""
-    image = next(image for image in move.file.manifest.images if image.name == move.image)
+    image = move.entries
     known = move.reference.tag in _names(image)
     if not known and all(action.before is None for action in plan.actions if action.kind is Kind.UNCHANGED):
         if any(action.kind is not Kind.UNCHANGED for action in plan.actions):

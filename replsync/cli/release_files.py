@@ -23,7 +23,7 @@ def release_files(patterns: Sequence[str], folder: Path) -> tuple[ReleaseFile, .
     for pattern in patterns:
         parts = _parts(pattern)
         try:
-            found = {path for path in _matching(folder, parts) if path.is_file()}
+            found = {path for path in _matching(folder, parts, set()) if path.is_file()}
         except (OSError, ValueError) as error:
             raise _unreadable(pattern, error) from error
         if not found:
@@ -56,27 +56,40 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(part for number, part in enumerate(parts) if part != "**" or parts[number - 1 : number] != ("**",))
 
 
-def _matching(base: Path, parts: tuple[str, ...], above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+def _matching(base: Path, parts: tuple[str, ...], seen: set[tuple[Path, tuple[str, ...]]]) -> Iterator[Path]:
     """Yield what matches below `base`. Unlike pathlib's glob it raises OSError for a folder that can't be listed.
 
-    `above` are the folders that a `**` has come through: links are followed, but not in a circle.
+    Links are followed. `seen` are the folders that a `**` has been in, so that each is looked at once however
+    many ways lead there.
     """
     if not parts:
         yield base
         return
     part, rest = parts[0], parts[1:]
     if part == "**":
-        yield from _matching(base, rest)
-        above |= {base.resolve()}
-        for child in _listed(base):
-            if child.is_dir() and child.resolve() not in above:
-                yield from _matching(child, parts, above)
+        for folder in _folders(base, parts, seen):
+            yield from _matching(folder, rest, seen)
     elif any(sign in part for sign in "*?["):
         for child in _listed(base):
             if fnmatchcase(child.name, part):
-                yield from _matching(child, rest)
+                yield from _matching(child, rest, seen)
     else:
-        yield from _matching(base / part, rest)
+        yield from _matching(base / part, rest, seen)
+
+
+def _folders(base: Path, parts: tuple[str, ...], seen: set[tuple[Path, tuple[str, ...]]]) -> Iterator[Path]:
+    """Yield `base` and all folders below it that aren't in `seen`; links last, so that files have their own names."""
+    todo, links = [base], list[Path]()
+    while todo or links:
+        folder = todo.pop() if todo else links.pop()
+        place = (folder.resolve(), parts)
+        if place in seen:
+            continue
+        seen.add(place)
+        yield folder
+        for child in _listed(folder):
+            if child.is_dir():
+                (links if child.is_symlink() else todo).append(child)
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from replsync.cli.lock_file import lock_digest
 from replsync.cli.options import Connection, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
-from replsync.cli.saved_plan import save
+from replsync.cli.saved_plan import check_still_valid, save
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import Workspace, mentions_of, opened
 from replsync.errors import InvalidInput
@@ -44,6 +44,7 @@ async def _roll_back(
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
             async with alone(reviewed.manifest):
+                check_still_valid(reviewed.plan)
                 await carry_out(reviewed, workspace.registries, shown)
 
 

@@ -24,6 +24,8 @@ _AGAIN = "make the plan again, and look at it: replsync plan --out FILE"
 def save(plan: Plan, path: Path) -> None:
     """Write the plan document to `path`, and say what can be done with it. Raises ReplsyncError."""
     write_whole(path, plan_json(plan).encode(), "the plan")
+    if not path.is_file():
+        return
     name = shlex.quote(str(path))
     use = "it has blocked tags, and can't be applied" if plan.blocked else f"carry it out: replsync apply {name}"
     print(f"Saved: {path}. Look at it again: replsync show {name}; {use}", file=sys.stderr)
@@ -79,6 +81,8 @@ def _check_releases(plan: Plan, file: ManifestFile) -> None:
     (planned,) = plan.manifests
     target = Target(planned.registry, planned.app)
     tombstones = [action for action in plan.writes if action.kind is Kind.TOMBSTONE]
+    if not tombstones:
+        return
     try:
         found = mentions_of(file)
     except InvalidInput as error:

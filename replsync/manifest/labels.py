@@ -16,3 +16,8 @@ def is_chosen(label: str, pattern: str) -> bool:
 def is_among(label: str, patterns: Sequence[str]) -> bool:
     """Whether one of `patterns` stands for `label`; without any, all labels are meant."""
     return not patterns or any(is_chosen(label, pattern) for pattern in patterns)
+
+
+def concern(patterns: Sequence[str], image: str) -> bool:
+    """Whether `patterns` may stand for a tag of `image`; without any, they stand for all."""
+    return not patterns or any(fnmatchcase(image, pattern.rpartition(":")[0] or pattern) for pattern in patterns)

@@ -21,10 +21,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The action did not succeed. The tag is as it was, unless the error says otherwise."""
+    """The action did not succeed. The tag is as it was, unless the error says otherwise.
+
+    `is_written` where the tag is as planned all the same, and only the journal doesn't have it.
+    """
 
     action: Action
     error: ReplsyncError
+    is_written: bool = False
 
 
 Outcome = Done | Failed

@@ -110,10 +110,17 @@ def report_text(report: Report, *, colour: bool = False, planned: int | None = N
         )
         if any(outcome.action.kind is kind for outcome in done)
     )
-    failed = f"; {len(report.failures)} failed" if report.failures else ""
-    left = f"; {planned - len(report.outcomes)} not done" if planned is not None else ""
-    so = f"; {already} so already" if already else ""
-    lines.append(f"Apply: {counts or 'nothing done'}{so}{failed}{left}.")
+    unrecorded = sum(failure.is_written for failure in report.failures)
+    parts = [counts] if counts else [] if unrecorded else ["nothing done"]
+    if already:
+        parts.append(f"{already} so already")
+    if report.failures:
+        parts.append(f"{len(report.failures)} failed")
+    if unrecorded:
+        parts.append(f"{unrecorded} of them written, but not recorded")
+    if planned is not None:
+        parts.append(f"{planned - len(report.outcomes)} not done")
+    lines.append(f"Apply: {'; '.join(parts)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
-from replsync.manifest.labels import is_among
+from replsync.manifest.labels import concern, is_among
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.reference import Reference
@@ -117,7 +117,8 @@ async def _others(
                 error.message, hint=error.hint or _NO_LIST, status=error.status, codes=error.codes
             ) from error
 
-    return [reference for found in await together(map(of, manifest.images)) for reference in found]
+    images = [image for image in manifest.images if concern(patterns, image.name)]
+    return [reference for found in await together(map(of, images)) for reference in found]
 
 
 async def _head(client: RegistryClient, reference: Reference) -> Descriptor | Absent | Unreadable:

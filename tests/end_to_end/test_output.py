@@ -190,7 +190,7 @@ def test_the_plan_goes_to_stdout_and_progress_to_stderr_as_plain_lines(
     (journal,) = (workplace.folder / ".replsync/journal").iterdir()
     name = journal.relative_to(workplace.folder)
     assert done.stderr == (
-        f"+ worker:1 create: done, {short(ONE.digest)}\nJournal: {name}. To take this back: replsync rollback {name}\n"
+        f"+ worker:1 create: done, {short(ONE.digest)}\nJournal: {name}\nTo take this back: replsync rollback {name}\n"
     )
     assert done.stdout.endswith(f"\nPlan: 1 to create. {size(ONE)} B to send.\nApply: 1 created.\n")
 

@@ -142,10 +142,10 @@ def contest(workplace: Workplace, docker_registry: RegistryServer, start_proxy: 
 
 
 def outcome(process: Popen[str]) -> tuple[int, str]:
-    """The exit code and the output of a run that ends by itself."""
+    """The exit code of a run that ends by itself, and all that it says."""
     out, said = process.communicate(timeout=_DEADLINE)
     assert "Traceback" not in said, said
-    return process.returncode, out
+    return process.returncode, out + said
 
 
 def test_of_two_machines_the_one_that_comes_late_to_its_last_look_leaves_the_tag_alone(contest: Contest) -> None:
@@ -231,6 +231,26 @@ def test_of_two_runs_on_one_machine_the_second_waits_and_finds_everything_done(c
             hold.go_on.set()
             assert [outcome(first)[0], outcome(second)[0]] == [0, 0]
     assert (contest.digest, contest.puts()) == (NEW.digest, 1)
+    assert not (contest.second.folder / ".replsync").exists()
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["a new plan", "a saved plan"])
+def test_a_manifest_that_changes_while_a_run_waits_stops_it(contest: Contest, saved: bool) -> None:
+    on_one_machine(contest)
+    if saved:
+        assert contest.second.run("plan", "--out", "plan.json").returncode == 0
+    hold = Hold()
+    contest.source.script = lambda asked: hold if digest_of(NEW.layers[0]) in asked.path else None
+    with started(contest.first, "apply", "--auto-approve") as first:
+        assert hold.reached.wait(_DEADLINE)
+        with started(contest.second, "apply", "plan.json" if saved else "--auto-approve") as second:
+            read_until(second, "waiting for another run of replsync")
+            contest.second.manifest.write_text(contest.second.manifest.read_text() + "\n")
+            hold.go_on.set()
+            assert outcome(first)[0] == 0
+            code, said = outcome(second)
+            assert code == 5
+            assert "the manifest replicated-images.yaml has changed since it was made" in said
     assert not (contest.second.folder / ".replsync").exists()
 
 

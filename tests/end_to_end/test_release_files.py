@@ -85,6 +85,19 @@ def test_a_pattern_with_a_zero_byte_is_an_error(folder: Path) -> None:
         names(folder, "kots/\0.yaml")
 
 
+def test_folders_that_link_to_each_other_are_each_read_once(folder: Path) -> None:
+    links = [folder / "kots" / f"linked{number}" for number in range(12)]
+    for link in links:
+        link.mkdir()
+        (link / f"{link.name}.yaml").write_text("a")
+    for link in links:
+        for other in links:
+            if other is not link:
+                (link / f"to-{other.name}").symlink_to(other, target_is_directory=True)
+    found = names(folder, "kots/**/linked*.yaml")
+    assert found == sorted(f"kots/{link.name}/{link.name}.yaml" for link in links)
+
+
 def test_only_regular_files_count(folder: Path) -> None:
     (folder / "pipe").mkdir()
     os.mkfifo(folder / "pipe/queue.yaml")

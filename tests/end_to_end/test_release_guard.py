@@ -121,6 +121,15 @@ def test_retire_lifts_the_guard_by_an_option_that_goes_into_the_manifest(
     blocked = workplace.run(*retire)
     assert blocked.returncode == 7, blocked.stderr
     assert blocked.stdout.endswith("was not changed; --even-if-referenced retires what a release names\n")
+    before = workplace.manifest.read_bytes()
+    edited = workplace.run("retire", "worker:1.9", "--reason", RETIRED["reason"], "--edit-only")
+    assert edited.returncode == 0
+    assert "note: the plan will be blocked: a release names this tag: kots/app.yaml:8; " in edited.stderr
+    by_hand = workplace.run(*retire)
+    assert by_hand.stdout.endswith(
+        "was not changed; `even_if_referenced: true` in its entry retires what a release names\n"
+    )
+    workplace.manifest.write_bytes(before)
     done = workplace.run(*retire, "--even-if-referenced")
     assert done.returncode == 0, done.stdout + done.stderr
     assert skopeo.digest(f"{there.host}/{workplace.app}/worker:1.9") != OLD.digest

@@ -304,6 +304,14 @@ def test_a_full_reference_is_a_name_too(place: Place, skopeo: Skopeo) -> None:
     assert skopeo.digest(place.reference("1.9.3")) == OLD.digest
 
 
+def test_a_tag_that_the_manifest_does_not_list_is_retired_there_with_a_note(place: Place) -> None:
+    done = place.retire("--edit-only", tag="worker:1.7")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "note: replicated-images.yaml did not list worker:1.7: only the registry can say whether there is such a tag\n"
+    )
+
+
 def test_a_tag_that_nobody_knows_is_not_retired(place: Place, skopeo: Skopeo) -> None:
     before = place.manifest
     done = place.retire(tag="worker:1.7")

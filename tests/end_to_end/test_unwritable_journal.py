@@ -131,7 +131,7 @@ def test_where_only_what_became_of_a_tag_could_not_be_recorded_the_tag_is_right_
 
     done = run_limited(workplace, len(writing) + len(wrote) // 2, "apply", "--auto-approve")
     assert done.returncode == 6, done.stdout + done.stderr
-    assert "Apply: nothing done; 2 failed." in done.stdout
+    assert "Apply: 2 failed; 1 of them written, but not recorded." in done.stdout
     assert ": File too large" in done.stdout
     assert f"write {repositories[1]}:0.9: not tried, since the journal can't be written" in done.stdout
     assert "Traceback" not in done.stderr
