@@ -58,7 +58,7 @@ def validate(file: options.File = options.DEFAULT_FILE) -> None:
 
 @app.command()
 def schema(document: options.Document = options.DocumentName.MANIFEST) -> None:
-    """Print the JSON Schema of the manifest, for editors, or of the plan document."""
+    """Print the JSON Schema of the manifest, or of the plan."""
     from replsync.cli.schemas import print_schema
 
     print_schema(document)
@@ -116,7 +116,10 @@ def apply(
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Make a plan, show it, ask, and carry it out; or carry out a saved PLAN, exactly that."""
+    """Carry out a plan.
+
+    Without PLAN it is made now, shown, and asked about; a saved PLAN is carried out exactly, or refused.
+    """
     from replsync.cli.applying import apply_saved, plan_and_apply
 
     connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
@@ -142,7 +145,10 @@ def retire(
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Retire a tag: move it in the manifest, and put a tombstone in its place."""
+    """Put a tombstone in a tag's place.
+
+    In the manifest the tag moves from `tags` to `retired`.
+    """
     from replsync.cli.moving import retire
 
     connection = _registry(file, parallelism, timeout, plain_http)
@@ -161,7 +167,10 @@ def restore(
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Put back what a tombstone replaced, and move the tag back in the manifest."""
+    """Put back what a tombstone replaced.
+
+    In the manifest the tag moves from `retired` to `tags`.
+    """
     from replsync.cli.moving import restore
 
     restore(tag, _registry(file, parallelism, timeout, plain_http), edit_only, _shown(quiet, no_color, auto_approve))
@@ -180,7 +189,10 @@ def rollback(
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Take back what a run wrote: plan the way back, show it, ask, and carry it out."""
+    """Take back what a run wrote.
+
+    The way back is planned, shown, and asked about like any other change.
+    """
     from replsync.cli.rolling_back import roll_back
 
     connection = _registry(file, parallelism, timeout, plain_http)
@@ -211,7 +223,10 @@ def lock(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     no_color: options.NoColor = False,
 ) -> None:
-    """Write down what every source is now, so that plans don't follow it until they are told to."""
+    """Write down which digest every source has now.
+
+    Plans take those until `--upgrade` takes what has moved.
+    """
     from replsync.cli.locking import check_lock, write_lock
 
     connection = _registry(file, parallelism, timeout, plain_http)

@@ -109,7 +109,7 @@ Locked = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")]
 SavedPlan = Annotated[Path, typer.Argument(metavar="PLAN", help="A file that `plan --out` wrote.")]
 SomePlan = Annotated[
-    Path | None, typer.Argument(metavar="[PLAN]", help="A file that `plan --out` wrote: do exactly that.")
+    Path | None, typer.Argument(metavar="PLAN", help="A file that `plan --out` wrote: do exactly that.")
 ]
 Journal = Annotated[Path, typer.Argument(metavar="JOURNAL", help="A file of .replsync/journal.")]
 TagName = Annotated[str, typer.Argument(metavar="IMAGE:TAG", help="As in the manifest: worker:1.9.3")]
