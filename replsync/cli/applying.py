@@ -54,7 +54,7 @@ async def _apply(reviewed: Reviewed, connection: Connection, shown: Shown) -> No
             await registries.client.ping(reviewed.manifest.registry)
             is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
         if is_done:
-            print(ALREADY_IN_PART if reviewed.plan.targets else ALREADY)
+            print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)
             return
         show(reviewed.plan, shown)
         await carry_out(reviewed, registries, shown)

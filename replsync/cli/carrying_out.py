@@ -36,6 +36,11 @@ class Reviewed:
         """The manifest that it was made from."""
         return self.plan.manifests[0]
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it is a part of what was looked at."""
+        return plan_digest(self.plan) != self.digest
+
 
 def show(plan: Plan, shown: Shown) -> None:
     """Print the plan. Ends with 7 where something is blocked."""
