@@ -761,3 +761,17 @@ def test_every_tag_of_the_examples_is_retired_and_restored(path: Path) -> None:
             (again,) = (each for each in restored.images if each.name == image.name)
             assert again.tags[-1].tag == entry.tag
             assert again.retired == tuple(other for other in image.retired if other != entry)
+
+
+def test_the_guard_is_lifted_in_a_new_entry_alone() -> None:
+    data = b"version: 1\nimages:\n  - name: worker\n    tags: [1.9]\n"
+    lifted = moved_to_retired(data, "f", "worker", "1.9", "old", even_if_referenced=True)
+    assert lifted == (
+        b"version: 1\nimages:\n  - name: worker\n    retired:\n"
+        b"      - tag: 1.9\n        reason: old\n        even_if_referenced: true\n"
+    )
+    assert moved_to_retired(lifted, "f", "worker", "1.9", "older", even_if_referenced=True).count(b"older") == 1
+    plain = moved_to_retired(data, "f", "worker", "1.9", "old")
+    with pytest.raises(InvalidInput, match="retires it already") as caught:
+        moved_to_retired(plain, "f", "worker", "1.9", "old", even_if_referenced=True)
+    assert caught.value.hint == "add `even_if_referenced: true` to its entry by hand"

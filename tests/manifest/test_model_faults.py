@@ -53,6 +53,7 @@ TOP = [
         GOOD + "policy: {max_tombstones: -1}\n", 5, 26, "a whole number, 0 or more", None, id="a count below zero"
     ),
     pytest.param(GOOD + "policy: {max_tombstones: []}\n", 5, 26, "expected a whole number", None, id="no count"),
+    pytest.param(GOOD + 'releases: ["a\\\\b"]\n', 5, 12, "joined by `/`", None, id="a backslash in a pattern"),
     pytest.param(GOOD + "app: MyApp\n", 5, 6, "`app` is `MyApp`", "did you mean `myapp`?", id="app: upper case"),
     pytest.param(GOOD + "app: a/b\n", 5, 6, "without `/`", "write `a` here", id="app: two parts"),
     pytest.param(GOOD + "app:\n", 5, 1, "`app` is empty", "expected a text; or remove the key", id="app: nothing"),
@@ -287,6 +288,12 @@ def test_no_message_speaks_like_the_libraries() -> None:
 
 def _key_words(fault: Fault) -> str:
     return fault.message.partition(":")[0].partition(", ")[0]
+
+
+@pytest.mark.parametrize(("text", "proposal"), [("yes", "did you mean `true`?"), ("maybe", None), ("OFF", "`false`?")])
+def test_a_truth_is_true_or_false(text: str, proposal: str | None) -> None:
+    entry = f"{{tag: 1, reason: old, even_if_referenced: {text}}}"
+    assert_fault(f"{HEAD}    retired: [{entry}]\n", 4, 57, "this is `true` or `false`", proposal)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,22 @@ def test_an_interrupted_run_says_what_was_not_done() -> None:
     assert report_text(report, planned=3) == "Apply: 1 created; 2 not done.\n"
 
 
+def test_a_report_tells_what_was_so_already_and_what_an_interruption_left() -> None:
+    created = action(listing(), Absent(), resolved("E"))
+    so = Done(created, digest("E"), is_written=False)
+    assert report_text(Report((so,))) == "Apply: nothing done; 1 so already.\n"
+    assert report_text(Report((so, Done(created, digest("E")))), planned=4) == (
+        "Apply: 1 created; 1 so already; 2 not done.\n"
+    )
+    assert outcome_line(so) == "= worker:1.0 create: so already, a9f51566bd67"
+
+
+def test_a_report_does_not_call_it_nothing_where_a_tag_was_written_and_not_recorded() -> None:
+    created = action(listing(), Absent(), resolved("E"))
+    failed = Failed(created, ReplsyncError("write x: the disk is full"), is_written=True)
+    assert report_text(Report((failed,))).endswith("Apply: 1 failed; 1 of them written, but not recorded.\n")
+
+
 def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move() -> None:
     created = action(listing(), Absent(), resolved("E"))
     buried = action(retiring(), present("D"))
