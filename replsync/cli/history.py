@@ -15,8 +15,8 @@ from replsync.oci.reference import Reference
 from replsync.oci.tag_state import TagState, Unreadable
 from replsync.plan.journal import Entry
 from replsync.registry.inventory import read_tag, restorable
+from replsync.render.harmless import clean
 from replsync.render.history import Recorded, history_json, history_text
-from replsync.render.text import clean
 
 
 def show_history(name: str, connection: Connection, form: FormatName) -> None:
@@ -25,7 +25,11 @@ def show_history(name: str, connection: Connection, form: FormatName) -> None:
     reference, image = tag_of(name, file)
     recorded = _recorded(reference, journal_folder(connection.file))
     if not recorded and image not in {one.name for one in file.manifest.images}:
-        raise InvalidInput(f"look for {name}: neither {file.name} nor a journal here has the image {image}")
+        known = ", ".join(sorted(one.name for one in file.manifest.images)[:10])
+        raise InvalidInput(
+            f"look for {name}: neither {file.name} nor a journal here has the image {image}",
+            hint=f"check its name; the manifest has {known}",
+        )
     now = run(_look(reference, connection))
     match form:
         case FormatName.TEXT:

@@ -14,6 +14,7 @@ from replsync import __version__
 from replsync.cli import options
 from replsync.errors import ReplsyncError, UsageError
 from replsync.manifest.faults import InvalidManifest
+from replsync.render.harmless import clean
 
 FAILED = 1
 USAGE = 64
@@ -312,13 +313,8 @@ def _run() -> int:
 
 def _say(message: str, hint: str | None, code: int) -> int:
     for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
-        print("\n".join(map(_clean, line.split("\n"))), file=sys.stderr)
+        print("\n".join(map(clean, line.split("\n"))), file=sys.stderr)
     return code
-
-
-def _clean(text: str) -> str:
-    """Some of it comes from registries and files: what would steer a terminal is made harmless."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

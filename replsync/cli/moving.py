@@ -215,10 +215,8 @@ def _foretell(move: _Move, file: ManifestFile) -> None:
 def _refuse_unknown(move: _Move, plan: Plan) -> None:
     """A tag that nobody knows is a slip of the pen: retired, it would only seem to be dealt with."""
     image = move.entries
-    known = move.reference.tag in _names(image)
-    if not known and all(action.before is None for action in plan.actions if action.kind is Kind.UNCHANGED):
-        if any(action.kind is not Kind.UNCHANGED for action in plan.actions):
-            return
+    is_absent = all(action.kind is Kind.UNCHANGED and action.before is None for action in plan.actions)
+    if is_absent and move.reference.tag not in _names(image):
         tags = ", ".join(tag.tag for tag in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
         raise InvalidInput(
             f"retire {move.label}: neither {move.file.name} nor the registry has such a tag",

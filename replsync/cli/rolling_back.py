@@ -14,8 +14,9 @@ from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import Workspace, mentions_of, opened
 from replsync.errors import InvalidInput
 from replsync.plan.document import Plan
-from replsync.plan.guarding import chosen, protected
+from replsync.plan.guarding import protected
 from replsync.plan.journal import Change, changes
+from replsync.plan.targets import chosen
 from replsync.plan.undoing import undo
 from replsync.survey.looking_back import look_back
 

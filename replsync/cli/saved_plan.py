@@ -16,7 +16,7 @@ from replsync.plan.document import Plan, PlannedManifest, plan_json
 from replsync.plan.document_reading import MAX_SIZE, read_plan
 from replsync.plan.guarding import protected
 from replsync.plan.planner import Target
-from replsync.render.text import clean
+from replsync.render.harmless import clean
 
 _AGAIN = "make the plan again, and look at it: replsync plan --out FILE"
 

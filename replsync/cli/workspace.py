@@ -23,9 +23,10 @@ from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
 from replsync.plan.document import Plan, PlannedManifest
-from replsync.plan.guarding import capped, chosen, protected, unresolved
+from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
+from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
@@ -75,8 +76,8 @@ class Workspace:
         actions: Iterable[Action],
         offer: Offer,
         found: Iterable[Mention],
-        targets: tuple[str, ...] = (),
-        lock: Digest | None = None,
+        targets: tuple[str, ...],
+        lock: Digest | None,
     ) -> Plan:
         """Return the plan with these actions, with their bytes filled in. `lock` is the digest of the lock file."""
         measured_actions = await measured(tuple(actions), offer, self.registries.blobs)

@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
-from replsync.oci.digest import Digest, short
+from replsync.oci.digest import Digest, sha256, short
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
 from replsync.plan.action import State
 
 
@@ -18,6 +19,12 @@ def state_of(tag: TagState) -> State | None:
             return None
         case _:
             assert_never(tag)
+
+
+def buried(epitaph: Epitaph, *, by_daemon: bool = False) -> State:
+    """Return what a tag is once it is the tombstone that says this; a daemon chooses the digest."""
+    config = tombstone_config(epitaph)
+    return State("tombstone", None if by_daemon else sha256(tombstone_manifest(config)), sha256(config))
 
 
 def is_in(expected: State | None, tag: TagState) -> bool:

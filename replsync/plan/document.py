@@ -9,7 +9,7 @@ from typing import Any, Literal, assert_never
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.source_name import spoken
 from replsync.plan.action import WRITING, Action, Bury, Copy, Kind, Write
-from replsync.plan.guarding import chosen
+from replsync.plan.targets import chosen
 
 FORMAT = "replsync.plan/1"
 

@@ -6,11 +6,12 @@ from typing import Any, assert_never
 
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.labels import is_chosen
-from replsync.oci.digest import Digest, parse_digest, sha256
+from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference, Repository, parse_reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source, pinned
-from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.oci.tombstone import Epitaph
 from replsync.plan.action import WRITING, Action, Bury, ByteCount, Copy, Kind, State, Write
+from replsync.plan.comparing import buried
 from replsync.plan.document import FORMAT, EngineName, Plan, PlannedManifest, body_digest, plan_json
 from replsync.plan.document_schema import plan_schema
 from replsync.plan.planner import in_order
@@ -209,9 +210,7 @@ def _makes(action: Action, engine: EngineName) -> bool:
         case Copy(source, digest):
             return _gives(source, digest, after, engine) and (after.kind == "image" or _is_own(action, source))
         case Bury(epitaph):
-            config = tombstone_config(epitaph)
-            made = None if engine == "docker" else sha256(tombstone_manifest(config))
-            return after == State("tombstone", made, sha256(config)) and _is_of(epitaph, action)
+            return after == buried(epitaph, by_daemon=engine == "docker") and _is_of(epitaph, action)
         case _:
             assert_never(action.write)
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from replsync.errors import UsageError
-from replsync.manifest.labels import is_among, is_chosen
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Reference
@@ -15,21 +13,6 @@ from replsync.plan.release_references import Mention, names
 
 _NAMED = 3
 """Places in release files that one reason names; the others are counted."""
-
-
-def chosen(actions: Sequence[Action], patterns: Iterable[str]) -> tuple[Action, ...]:
-    """Return the actions whose `image:tag` one of `patterns` stands for; all where there is none.
-
-    Raises UsageError where a pattern stands for no action.
-    """
-    patterns = tuple(patterns)
-    for pattern in patterns:
-        if not any(is_chosen(action.label, pattern) for action in actions):
-            raise UsageError(
-                f"choose a part of the plan: no tag matches --target {pattern!r}",
-                hint="a pattern is IMAGE:TAG or IMAGE, with the wildcards *, ? and […]",
-            )
-    return tuple(action for action in actions if is_among(action.label, patterns))
 
 
 def protected(

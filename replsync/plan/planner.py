@@ -7,7 +7,7 @@ from typing import assert_never
 
 from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest
-from replsync.oci.digest import Digest, sha256, short
+from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, spoken
@@ -23,9 +23,9 @@ from replsync.oci.tag_state import (
     Unreadable,
     Wanted,
 )
-from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.oci.tombstone import Epitaph
 from replsync.plan.action import Action, Bury, Copy, Kind, State
-from replsync.plan.comparing import state_of
+from replsync.plan.comparing import buried, state_of
 
 UNLISTED_REASON = "not listed in the manifest"
 
@@ -249,9 +249,7 @@ def _tombstone(
         case _:
             assert_never(state)
     epitaph = Epitaph(str(reference), reason, replaces, media_type)
-    config = tombstone_config(epitaph)
-    digest = None if situation.daemon_pushes else sha256(tombstone_manifest(config))
-    after = State("tombstone", digest, sha256(config))
+    after = buried(epitaph, by_daemon=situation.daemon_pushes)
     return Action(Kind.TOMBSTONE, image.name, reference, state_of(state), after, reason, Bury(epitaph))
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import assert_never
 
-from replsync.oci.digest import Digest, sha256
+from replsync.oci.digest import Digest
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import RegistrySource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
-from replsync.oci.tombstone import Epitaph, tombstone_config, tombstone_manifest
+from replsync.oci.tombstone import Epitaph
 from replsync.plan.action import Action, Bury, Copy, Kind, State
-from replsync.plan.comparing import described, is_in, state_of
+from replsync.plan.comparing import buried, described, is_in, state_of
 from replsync.plan.journal import Change
 from replsync.plan.planner import in_order
 
@@ -92,6 +92,4 @@ def _bury(change: Change, now: TagState) -> Action:
         state = state_of(now)
         return Action(Kind.UNCHANGED, change.image, reference, state, state, "there is no image to take back")
     epitaph = Epitaph(str(reference), TAKEN_BACK, now.digest, now.media_type)
-    config = tombstone_config(epitaph)
-    after = State("tombstone", sha256(tombstone_manifest(config)), sha256(config))
-    return Action(Kind.TOMBSTONE, change.image, reference, state_of(now), after, TAKEN_BACK, Bury(epitaph))
+    return Action(Kind.TOMBSTONE, change.image, reference, state_of(now), buried(epitaph), TAKEN_BACK, Bury(epitaph))

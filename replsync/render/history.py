@@ -9,7 +9,8 @@ from replsync.oci.digest import short
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.plan.journal import Entry
-from replsync.render.text import SYMBOLS, clean, state_text
+from replsync.render.harmless import clean
+from replsync.render.text import SYMBOLS, state_text
 
 _UNKNOWN = {
     "writing": "uncertain: the run ended before the tag was read back",

@@ -6,7 +6,7 @@ from typing import assert_never
 from replsync.manifest.lock import CheckedSource, Finding, LockCheck, Moved, NotLocked, NotRead, Same
 from replsync.oci.digest import Digest, short
 from replsync.oci.source_name import SourceName
-from replsync.render.text import clean
+from replsync.render.harmless import clean
 
 _NAMED = 3
 """Tags that a line names; the others are counted."""

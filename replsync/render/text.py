@@ -8,6 +8,7 @@ from replsync.oci.source_name import spoken
 from replsync.plan.action import Action, Copy, Kind, State
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Report
+from replsync.render.harmless import clean
 
 SYMBOLS = {
     Kind.CREATE: "+",
@@ -144,11 +145,6 @@ def size(count: int) -> str:
             break
         value /= 1000
     return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def clean(text: str) -> str:
-    """Return `text` with control characters made harmless: some of it comes from registries."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:

@@ -12,8 +12,9 @@ from replsync.manifest.model import Manifest
 from replsync.oci.reference import parse_reference
 from replsync.oci.tag_state import Absent
 from replsync.plan.action import Action, Kind
-from replsync.plan.guarding import capped, chosen, protected, unresolved
+from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.release_references import Mention
+from replsync.plan.targets import chosen
 from tests.plan.situations import (
     TARGET,
     WORKER,

@@ -7,7 +7,8 @@ from replsync.oci.tag_state import Absent, TagState, Unavailable
 from replsync.plan.action import Action, ByteCount
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Report
-from replsync.render.text import clean, outcome_line, plan_text, report_text, size
+from replsync.render.harmless import clean
+from replsync.render.text import outcome_line, plan_text, report_text, size
 from tests.plan.situations import action, actions, digest, listing, manifest, present, resolved, retiring, tombstone
 
 
