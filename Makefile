@@ -55,7 +55,7 @@ pins: ## Write requirements-dev.txt anew with the newest versions
 	@"$$(scripts/find-python)" -m venv --clear build/pins
 	@build/pins/bin/python -m pip --quiet --disable-pip-version-check --no-cache-dir install $(UV)
 	@build/pins/bin/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 --extra dev \
-		--generate-hashes --custom-compile-command "make pins" --output-file requirements-dev.txt pyproject.toml
+		--generate-hashes --no-strip-extras --custom-compile-command "make pins" --output-file requirements-dev.txt pyproject.toml
 
 clean: ## Remove .venv and everything else that these targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
