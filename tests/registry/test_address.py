@@ -104,4 +104,4 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 @given(st.text() | st.datetimes(timezones=st.just(UTC)).map(email.utils.format_datetime))
 def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
     seconds = retry_after(value, NOW.timestamp())
-    assert seconds is None or 0 <= seconds
+    assert seconds is None or seconds >= 0
