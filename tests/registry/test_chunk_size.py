@@ -19,9 +19,7 @@ bounds = st.builds(
     st.floats(0.01, 100),
 )
 events = st.lists(
-    st.tuples(
-        st.sampled_from(["took", "cut off", "cut off for good"]), st.integers(1, 2 * 10**9), st.floats(0, 10**4)
-    ),
+    st.tuples(st.sampled_from(["took", "cut off", "cut off for good"]), st.integers(1, 2 * 10**9), st.floats(0, 10**4)),
     max_size=20,
 )
 
