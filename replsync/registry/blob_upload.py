@@ -279,7 +279,7 @@ class _Upload:
             self._forget()
             return
         try:
-            answer = await self._call("GET", self._location, ok=(204,))
+            answer = await self._call("GET", self._location, ok=(204,), once=False)
         except RegistryError:
             self._forget()
             return
@@ -309,9 +309,9 @@ class _Upload:
         return False
 
     async def _call(
-        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None
+        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None, once: bool = True
     ) -> Answer:
-        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=True)
+        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=once)
 
     def _at(self) -> str:
         if self._location is None:
