@@ -17,7 +17,7 @@ from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.errors import UsageError
 from replsync.manifest.lock import Lock
-from replsync.manifest.model import Manifest
+from replsync.manifest.model import Manifest, Transfer
 from replsync.manifest.read import ManifestFile
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
@@ -28,6 +28,7 @@ from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.transport import TimeLimits, Transport
@@ -129,15 +130,18 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
     """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
     target = target_of(file.manifest, Path.cwd(), os.environ)
-    async with connected(connection, target.registry, repositories(file.manifest, target)) as registries:
+    siblings = repositories(file.manifest, target)
+    async with connected(connection, file.manifest.transfer, target.registry, siblings) as registries:
         yield Workspace(file, target, registries)
 
 
 @asynccontextmanager
-async def connected(connection: Connection, registry: str, siblings: Iterable[Repository]) -> AsyncIterator[Registries]:
+async def connected(
+    connection: Connection, transfer: Transfer, registry: str, siblings: Iterable[Repository]
+) -> AsyncIterator[Registries]:
     """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
     credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
-    settings = Settings(parallelism=connection.parallelism, plain_http=frozenset(connection.plain_http))
+    settings = settings_of(connection, transfer)
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
@@ -145,12 +149,22 @@ async def connected(connection: Connection, registry: str, siblings: Iterable[Re
         engine: RegistryEngine | DockerEngine
         match connection.engine:
             case EngineName.REGISTRY:
-                engine = RegistryEngine(client, sources, blobs, min(_TRANSFERS, connection.parallelism))
+                engine = RegistryEngine(client, sources, blobs, min(_TRANSFERS, settings.parallelism))
             case EngineName.DOCKER:
                 engine = DockerEngine(client, sources)
             case _:
                 assert_never(connection.engine)
         yield Registries(client, engine, blobs)
+
+
+def settings_of(connection: Connection, transfer: Transfer) -> Settings:
+    """Return how to talk to registries: what the command line says goes before the manifest."""
+    smallest, largest = transfer.chunk_sizes
+    return Settings(
+        parallelism=connection.parallelism or transfer.parallelism,
+        plain_http=frozenset(connection.plain_http),
+        chunks=ChunkBounds(smallest=smallest, largest=largest),
+    )
 
 
 def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credential]:

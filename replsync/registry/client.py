@@ -34,6 +34,7 @@ from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Reference, Repository, is_tag
 from replsync.registry.address import host_of, join, origin
 from replsync.registry.blob_upload import upload_blob
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.credentials import CredentialStore
 from replsync.registry.refusal import named
 from replsync.registry.session import Persistence, Session, pull, push, retrying
@@ -56,6 +57,7 @@ class Settings:
     parallelism: int = 16
     persistence: Persistence = field(default_factory=Persistence)
     plain_http: frozenset[str] = frozenset()
+    chunks: ChunkBounds = field(default_factory=ChunkBounds)
 
 
 @dataclass(frozen=True)
