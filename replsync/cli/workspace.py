@@ -24,6 +24,7 @@ from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.guarding import capped, protected, unresolved
+from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
 from replsync.plan.targets import chosen
@@ -80,16 +81,21 @@ class Workspace:
         targets: tuple[str, ...],
         lock: Digest | None,
     ) -> Plan:
-        """Return the plan with these actions, with their bytes filled in. `lock` is the digest of the lock file."""
-        measured_actions = await measured(tuple(actions), offer, self.registries.blobs)
+        """Return the plan with these actions, with their bytes filled in, and none that sends too large a layer.
+
+        `lock` is the digest of the lock file.
+        """
+        by_daemon = self.registries.engine.daemon_pushes
+        limit = self.file.manifest.policy.max_layer_size
+        loads = await measured(tuple(actions), offer, self.registries.blobs)
         return Plan(
             TOOL,
             time_of_plan(os.environ),
             (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
-            measured_actions,
-            "docker" if self.registries.engine.daemon_pushes else "registry",
+            limited(loads, limit, by_daemon=by_daemon),
+            "docker" if by_daemon else "registry",
             targets,
-            unresolved(found),
+            (*unmeasured(loads, limit), *unresolved(found)),
         )
 
     def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
