@@ -41,8 +41,6 @@ from replsync.survey.measuring import measured
 TOKEN = "REPLICATED_API_TOKEN"  # noqa: S105 - a variable's name
 TOOL = f"replsync {__version__}"
 _REPLICATED = "replicated.com"
-_TRANSFERS = 4
-"""Blobs on their way at once: more make neither disk nor network faster, and a firewall nervous."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ async def connected(
         engine: RegistryEngine | DockerEngine
         match connection.engine:
             case EngineName.REGISTRY:
-                engine = RegistryEngine(client, sources, blobs, min(_TRANSFERS, settings.parallelism))
+                engine = RegistryEngine(client, sources, blobs)
             case EngineName.DOCKER:
                 engine = DockerEngine(client, sources)
             case _:
