@@ -51,7 +51,7 @@ def one(load: Load, limit: int | None, *, by_daemon: bool = False) -> Action:
     ids=["create", "update", "restore"],
 )
 def test_an_action_that_sends_too_large_a_layer_is_blocked(there: TagState, kind: Kind) -> None:
-    made = action(listing(mutable=True), there, resolved("E"))
+    made = replace(action(listing(mutable=True), there, resolved("E")), bytes=ByteCount(5 * MB, 5 * MB))
     assert made.kind is kind
     blocked = one(Load(made, (layer("a", 3 * MB), layer("b", 2 * MB))), 2 * MB)
     assert (blocked.kind, blocked.after, blocked.write) == (Kind.BLOCKED, None, None)
