@@ -40,11 +40,12 @@ def read_saved(path: Path) -> Plan:
     return plan
 
 
-def check_still_valid(plan: Plan) -> None:
-    """Raise StalePlan where the manifest, its lock file or a release is not what the plan was made from."""
+def check_still_valid(plan: Plan) -> ManifestFile:
+    """Return the manifest. Raises StalePlan where it, its lock file or a release isn't what the plan was made from."""
     (planned,) = plan.manifests
     file = _unchanged(planned)
     _check_releases(plan, file)
+    return file
 
 
 def _unchanged(planned: PlannedManifest) -> ManifestFile:

@@ -31,6 +31,7 @@ MAX_SIZE = 4 * 1024 * 1024
 """Bytes; the least that a registry must take, and the most that is read (distribution-spec, push)."""
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/-]{3,255}")  # RFC 6838, 4.2, loosely
+_TOO_MANY_BYTES = 2**63  # nothing is as large: whoever says so wants a reader to stumble
 _IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 
 
@@ -172,7 +173,7 @@ def refuse_uncopyable(document: Document) -> None:
 
 def _descriptor(data: Any) -> Descriptor:
     size = data["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _TOO_MANY_BYTES:
         raise ValueError(f"a size of {size!r}")
     media_type = data["mediaType"]
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
@@ -183,7 +184,9 @@ def _descriptor(data: Any) -> Descriptor:
         digest=parse_digest(data["digest"]),
         size=size,
         platform=Platform(
-            str(platform.get("os", "")), str(platform.get("architecture", "")), platform.get("variant") or None
+            str(platform.get("os", "")),
+            str(platform.get("architecture", "")),
+            str(platform.get("variant") or "") or None,
         )
         if platform
         else None,

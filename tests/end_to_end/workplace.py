@@ -30,10 +30,10 @@ class Workplace:
         """The file that replsync reads."""
         return self.folder / MANIFEST
 
-    def write(self, registry: str, *images: Mapping[str, Any], unlisted: str = "report") -> None:
-        """Write a manifest; JSON is YAML too."""
+    def write(self, registry: str, *images: Mapping[str, Any], unlisted: str = "report", **more: Any) -> None:
+        """Write a manifest, with `more` keys at its top; JSON is YAML too."""
         content = {"version": 1, "app": self.app, "registry": registry, "policy": {"unlisted": unlisted}}
-        self.manifest.write_text(json.dumps({**content, "images": images}))
+        self.manifest.write_text(json.dumps({**content, **more, "images": images}))
 
     def run(self, *args: str | Path, env: Mapping[str, str] | None = None, input: str | None = None) -> Done:
         """Run replsync here."""

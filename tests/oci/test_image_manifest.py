@@ -152,6 +152,36 @@ def test_a_tree_is_pushed_from_the_leaves_up_each_document_and_blob_once() -> No
     assert [blob.digest for blob in tree.blobs] == [sha256(b"base"), sha256(b"top"), sha256(b"config")]
 
 
+def test_a_blob_below_an_index_has_the_platform_of_the_first_image_that_needs_it() -> None:
+    one, two = image(), image(layers=[descriptor(LAYER, "base"), descriptor(LAYER, "other")])
+
+    def entry(document: ImageManifest | ImageIndex, architecture: str) -> dict[str, Any]:
+        platform = {"os": "linux", "architecture": architecture}
+        size = len(document.raw)
+        return {"mediaType": document.media_type, "digest": document.digest, "size": size, "platform": platform}
+
+    tree = ImageTree(index(entry(one, "amd64"), entry(two, "arm64")), {one.digest: one, two.digest: two})
+    assert {blob.digest: str(blob.platform) for blob in tree.blobs} == {
+        sha256(b"base"): "linux/amd64",
+        sha256(b"top"): "linux/amd64",
+        sha256(b"config"): "linux/amd64",
+        sha256(b"other"): "linux/arm64",
+    }
+    assert {blob.platform for blob in ImageTree(one, {}).blobs} == {None}
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 10**400])
+def test_a_size_that_nothing_has_is_refused(size: int) -> None:
+    with pytest.raises(UnsupportedImage, match="a size of"):
+        image(layers=[{**descriptor(LAYER, "base"), "size": size}])
+
+
+def test_a_variant_that_is_no_text_becomes_one() -> None:
+    platform = {"os": "linux", "architecture": "arm", "variant": ["v7"]}
+    (entry,) = index(descriptor(OCI_MANIFEST, "a", platform=platform)).manifests
+    assert str(entry.platform) == "linux/arm/['v7']"
+
+
 def test_an_image_alone_has_nothing_below_it() -> None:
     tree = ImageTree(image(), {})
     assert tree.in_push_order == ()
