@@ -31,7 +31,7 @@ def registry_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def any_registry(request: pytest.FixtureRequest, registry_kind: str) -> AnyRegistry:
-    """A registry of each kind, one for all tests (see `namespace`) save for the sandbox, which is fresh."""
+    """A registry of each kind. Some are there for all tests, so keep to the names of `namespace`."""
     server = request.getfixturevalue(registry_kind)
     return AnyRegistry(registry_kind, server.host, server.credentials)
 

@@ -13,21 +13,17 @@ from tests.servers.registry import RegistryServer, StartOpenRegistry, answers
 _SERVING = re.compile(r"serving on port ([0-9]+)")
 
 
-@pytest.fixture(scope="session")
-def crane_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """One registry for all tests: they keep apart by the names of their repositories (see `namespace`).
-
-    Not so its blobs: every repository has those of all.
-    """
-    with _serve(tmp_path_factory.mktemp("crane")) as server:
-        yield server
+@pytest.fixture
+def start_crane_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOpenRegistry]:
+    """For a second one, which ends with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(_serve(tmp_path_factory.mktemp("crane")))
 
 
 @pytest.fixture
-def start_crane_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOpenRegistry]:
-    """For another one, empty, which ends with the test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(_serve(tmp_path_factory.mktemp("crane")))
+def crane_registry(start_crane_registry: StartOpenRegistry) -> RegistryServer:
+    """A fresh, empty registry: tests couldn't keep apart, as it shows each blob in every repository."""
+    return start_crane_registry()
 
 
 @contextlib.contextmanager
