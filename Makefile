@@ -34,7 +34,7 @@ check: $(READY) ## Lint, types, the schema, and the tests that need no server pr
 	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/pytest -m "$(NO_SERVERS)"
 
-test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
+test: $(READY) ## All tests; installs and builds servers, as root on Debian and where Go is
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
 
