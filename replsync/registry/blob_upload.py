@@ -104,13 +104,16 @@ class _Feed:
             return
         try:
             async with aclosing(self._stream) as stream:
+                is_more = bool(self._rest)
                 async for piece in stream:
-                    if piece:
-                        raise RegistryError("the source gives more bytes than were announced")
+                    if is_more := is_more or bool(piece):
+                        break
+                if is_more:
+                    raise RegistryError("the source gives more bytes than were announced")
         except ReplsyncError as error:
             raise _SourceBroke(error) from error
         finally:
-            self._stream = None
+            self._stream, self._at, self._rest = None, None, b""
 
     async def close(self) -> None:
         """Close what is open."""

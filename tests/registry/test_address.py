@@ -2,6 +2,7 @@
 
 import email.utils
 from datetime import UTC, datetime
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -88,10 +89,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        *(("0", 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("100000", 120), ("inf", 120), ("1e999", 120)),
+        *(("0", 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("100000", 100_000), ("inf", inf)),
         *((None, None), ("", None), ("nan", None), ("soon", None), ("Thu, 99 Jan 2026 00:00:00 GMT", None)),
         ("Thu, 01 Jan 2026 00:00:30 GMT", 30),
-        ("Thu, 01 Jan 2026 01:00:00 GMT", 120),
+        ("Thu, 01 Jan 2026 01:00:00 GMT", 3600),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
         ("Thu, 01 Jan 2026 00:00:30 -0000", 30),
     ],
@@ -101,6 +102,6 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 
 
 @given(st.text() | st.datetimes(timezones=st.just(UTC)).map(email.utils.format_datetime))
-def test_any_retry_after_is_at_most_two_minutes(value: str) -> None:
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
     seconds = retry_after(value, NOW.timestamp())
-    assert seconds is None or 0 <= seconds <= 120
+    assert seconds is None or seconds >= 0

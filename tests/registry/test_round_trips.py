@@ -195,11 +195,23 @@ async def test_wrong_bytes_are_refused_and_not_kept(place: Place) -> None:
     assert not await place.client.has_blob(place.repository, sha256(b"evil"))
 
 
-@pytest.mark.parametrize("given", [b"dat", b"data and more"])
-async def test_a_body_of_another_size_is_refused_and_not_kept(place: Place, given: bytes) -> None:
-    with pytest.raises(RegistryError, match=r"the source gives .* not the 4 that were announced"):
-        await place.client.upload(place.repository, blob_of(b"data"), body_of(given))
+async def test_a_body_that_ends_early_is_refused_and_not_kept(place: Place) -> None:
+    with pytest.raises(RegistryError, match=r"^the source gives fewer bytes than were announced$"):
+        await place.client.upload(place.repository, blob_of(b"data"), body_of(b"dat"))
     assert not await place.client.has_blob(place.repository, sha256(b"data"))
+
+
+@pytest.mark.parametrize("parts", [(b"data and more",), (b"data", b" and more")], ids=["one part", "two parts"])
+async def test_a_body_of_more_bytes_than_its_blob_is_refused(place: Place, parts: tuple[bytes, ...]) -> None:
+    with pytest.raises(RegistryError, match=r"^the source gives more bytes than were announced$"):
+        await place.client.upload(place.repository, blob_of(b"data"), body_of(*parts))
+
+
+async def test_a_body_of_more_bytes_than_its_blob_is_not_kept_where_they_are_others(place: Place) -> None:
+    with pytest.raises(RegistryError, match=r"^the source gives more bytes than were announced$"):
+        await place.client.upload(place.repository, blob_of(b"data"), body_of(b"evil and more"))
+    assert not await place.client.has_blob(place.repository, sha256(b"data"))
+    assert not await place.client.has_blob(place.repository, sha256(b"evil"))
 
 
 async def test_a_blob_is_mounted_from_a_repository_that_has_it(place: Place) -> None:
