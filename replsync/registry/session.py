@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 import tenacity
@@ -83,7 +83,7 @@ def retrying(persistence: Persistence, *, patient: bool = False) -> tenacity.Asy
 class _Pass:
     """What signs requests: a value for Authorization (or nothing), the credential behind it, and until when."""
 
-    header: str
+    header: str = field(repr=False)
     credential: Credential | None
     expires_at: float
 
@@ -193,8 +193,8 @@ class Session:
                     answer = Answer(response.status, response.headers, body, str(response.url))
                     raise self.failure(operation, answer, scopes)
                 yield response
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            raise named(operation, error, self._secrets) from error
 
     def failure(self, operation: str, answer: Answer, scopes: Scopes = ()) -> ReplsyncError:
         """Return the error that an answer means; what this session keeps secret is taken out of its words."""
@@ -234,8 +234,8 @@ class Session:
             if fresh := await self._renewed(operation, answer, scopes, used):
                 answer = await send({**headers, **fresh.headers})
             return answer
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            raise named(operation, error, self._secrets) from error
 
     async def _renewed(self, operation: str, answer: Answer, scopes: Scopes, used: _Pass) -> _Pass | None:
         """After a 401 of the registry itself: what to sign with instead, None where there is nothing else to try."""

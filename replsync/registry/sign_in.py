@@ -9,7 +9,7 @@ import base64
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from yarl import URL
@@ -46,7 +46,7 @@ class Challenge:
 class Token:
     """A bearer token, good until `expires_at` on the clock that `read_token` was given (seconds)."""
 
-    value: str
+    value: str = field(repr=False)
     expires_at: float
 
 
@@ -55,8 +55,8 @@ class TokenRequest:
     """What to send to the token server. `form` makes it a POST."""
 
     url: str
-    headers: dict[str, str]
-    form: dict[str, str] | None = None
+    headers: dict[str, str] = field(repr=False)
+    form: dict[str, str] | None = field(default=None, repr=False)
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
