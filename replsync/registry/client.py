@@ -4,8 +4,6 @@ Source of the rules: OCI distribution-spec 1.1, and distribution's HTTP API V2
 where the spec is silent.
 """
 
-import json
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -31,12 +29,13 @@ from replsync.oci.image_manifest import (
     refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.reference import Reference, Repository, is_tag
+from replsync.oci.reference import Reference, Repository
 from replsync.registry.address import host_of, join, origin
 from replsync.registry.blob_upload import upload_blob
 from replsync.registry.credentials import CredentialStore
 from replsync.registry.refusal import named
 from replsync.registry.session import Persistence, Session, pull, push, retrying
+from replsync.registry.tag_pages import add_tags, next_page
 from replsync.registry.together import together
 from replsync.registry.transport import Body, Transport
 
@@ -45,7 +44,8 @@ _PAGE = 1000
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_DEPTH = 4
 _MAX_DOCUMENTS = 1000
-_LINK = re.compile(r"""<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?""", re.IGNORECASE)
+MAX_TREE = 64 * 1024 * 1024
+"""Bytes of all the image manifests below an index, which are held in memory."""
 _PART = 256 * 1024
 
 
@@ -184,12 +184,22 @@ class RegistryClient:
         root = await self._document(reference)
         below: dict[Digest, Document] = {}
         level = [root]
+        held = 0
+
+        async def child(digest: Digest) -> Document:
+            nonlocal held
+            document = await self._document(reference.repository.at(digest))
+            held += len(document.raw)
+            if held > MAX_TREE:
+                raise UnsupportedImage(f"{reference}: an index of image manifests of more than {MAX_TREE} bytes")
+            return document
+
         for _ in range(_MAX_DEPTH + 1):
             children = {child.digest for index in level if isinstance(index, ImageIndex) for child in index.manifests}
             new = sorted(children - below.keys())
             if len(below) + len(new) > _MAX_DOCUMENTS:
                 raise UnsupportedImage(f"{reference}: an index of more than {_MAX_DOCUMENTS} image manifests")
-            read = await together(self._document(reference.repository.at(digest)) for digest in new)
+            read = await together(map(child, new))
             below.update(zip(new, read, strict=True))
             if not children:
                 return ImageTree(root, below)
@@ -346,12 +356,12 @@ class RegistryClient:
                 if len(seen) > 1:
                     raise  # it was there a page ago: the list is cut short
                 return ()
-            found.update(_read_tags(operation, answer.body))
-            link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
-            if not link:
+            add_tags(found, operation, answer.body)
+            link = next_page(answer.headers.getall("Link", []))
+            if link is None:
                 return tuple(sorted(found))
             try:
-                url = join(url, link[1])
+                url = join(url, link)
             except RegistryError as error:
                 raise named(operation, error) from error
             if origin(url) != origin(session.base):
@@ -369,16 +379,6 @@ def _changed(reference: Reference, tried: bool) -> RegistryError | ChangedMeanwh
     return ChangedMeanwhile(
         f"write {reference}: the tag changed while its image was on the way; it was left alone", hint=hint
     )
-
-
-def _read_tags(operation: str, body: bytes) -> list[str]:
-    try:
-        tags = json.loads(body)["tags"]
-        if not isinstance(tags, list | None):  # null for a repository without tags
-            raise TypeError("no list")
-        return [tag for tag in tags or () if is_tag(tag)]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RegistryError(f"{operation}: the answer is not a list of tags") from error
 
 
 def _stated_digest(header: str) -> Digest | None:
