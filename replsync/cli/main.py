@@ -14,7 +14,7 @@ from replsync import __version__
 from replsync.cli import options
 from replsync.errors import ReplsyncError, UsageError
 from replsync.manifest.faults import InvalidManifest
-from replsync.render.harmless import clean
+from replsync.render.harmless import clean_lines
 
 FAILED = 1
 USAGE = 64
@@ -300,7 +300,7 @@ def _run() -> int:
     except options.Ends as end:
         return end.code
     except InvalidManifest as error:
-        print(error, file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
+        print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
         return error.exit_code
     except ReplsyncError as error:
         return _say(error.message, error.hint, error.exit_code)
@@ -313,7 +313,7 @@ def _run() -> int:
 
 def _say(message: str, hint: str | None, code: int) -> int:
     for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
-        print("\n".join(map(clean, line.split("\n"))), file=sys.stderr)
+        print(clean_lines(line), file=sys.stderr)
     return code
 
 

@@ -28,7 +28,7 @@ def save(plan: Plan, path: Path) -> None:
         return
     name = shlex.quote(str(path))
     use = "it has blocked tags, and can't be applied" if plan.blocked else f"carry it out: replsync apply {name}"
-    print(f"Saved: {path}. Look at it again: replsync show {name}; {use}", file=sys.stderr)
+    print(clean(f"Saved: {path}. Look at it again: replsync show {name}; {use}"), file=sys.stderr)
 
 
 def read_saved(path: Path) -> Plan:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
@@ -50,7 +50,7 @@ def push(repository: str) -> str:
 class _Pass:
     """What signs requests: a value for Authorization (or nothing), the credential behind it, and until when."""
 
-    header: str
+    header: str = field(repr=False)
     credential: Credential | None
     expires_at: float
 
@@ -185,11 +185,10 @@ class Session:
                 if first is None or first > start:
                     raise RegistryError(f"{operation}: the registry answers with another range than was asked for")
                 yield first, self._transport.parts(response)
-        except RegistryUnreachable as error:
-            self._had_trouble(begun)
-            raise named(operation, error) from error
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            if isinstance(error, RegistryUnreachable):
+                self._had_trouble(begun)
+            raise named(operation, error, self._secrets) from error
 
     def _had_trouble(self, begun: float) -> None:
         self._places.had_trouble(begun)
@@ -248,8 +247,8 @@ class Session:
             if fresh := await self._renewed(operation, answer, scopes, used):
                 answer = await self._watched(send, {**headers, **fresh.headers})
             return answer
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            raise named(operation, error, self._secrets) from error
 
     async def _renewed(self, operation: str, answer: Answer, scopes: Scopes, used: _Pass) -> _Pass | None:
         """After a 401 of the registry itself: what to sign with instead, None where there is nothing else to try."""

@@ -201,3 +201,31 @@ def test_a_digest_is_of_the_algorithm_that_it_names() -> None:
     assert digest_of(b"x", sha512).startswith("sha512:")
     assert parse_digest(sha512) == sha512
     assert short(sha256(b"")) == "e3b0c44298fc"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps(image_body())[:-1] + ', "layers": []}',
+        json.dumps(image_body()).replace('"size"', '"size": 5, "size"', 1),
+        json.dumps(image_body(annotations={"a": "1"})).replace('"a"', '"a": "2", "a"'),
+        json.dumps(image_body(Layers=[])),
+        json.dumps(image_body(**{"layer\u017f": []})),
+        json.dumps(image_body(config=descriptor(OCI_CONFIG, "config", Digest=sha256(b"other")))),
+    ],
+)
+def test_what_programs_read_differently_is_refused(raw: str) -> None:
+    with pytest.raises(UnsupportedImage, match=r"is there twice|is read differently by different programs"):
+        parse_document(raw.encode(), OCI_MANIFEST)
+
+
+def test_annotations_may_differ_in_case_alone() -> None:
+    raw = json.dumps(image_body(annotations={"size": "1", "Size": "2", "SIZE": "3"})).encode()
+    assert parse_document(raw, OCI_MANIFEST).raw == raw
+
+
+@pytest.mark.parametrize("size", [2**63, 10**4000])
+def test_a_size_that_no_blob_has_is_refused(size: int) -> None:
+    body = image_body(config={**descriptor(OCI_CONFIG, "config"), "size": size})
+    with pytest.raises(UnsupportedImage, match=r"a size of '[0-9]{1,100}'"):
+        parse_document(json.dumps(body).encode(), OCI_MANIFEST)
