@@ -10,6 +10,7 @@ READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
 PLAN := schemas/plan.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
+NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or skopeo)
 UV := uv==0.13.9
 
 help: ## List the targets
@@ -31,9 +32,9 @@ check: $(READY) ## Lint, types, the schema, and the tests that need no server pr
 	$(BIN)/mypy
 	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
-	$(BIN)/pytest -m "not docker_registry and not dockerd and not skopeo"
+	$(BIN)/pytest -m "$(NO_SERVERS)"
 
-test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
+test: $(READY) ## All tests; installs and builds servers, as root on Debian and where Go is
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
 

@@ -17,17 +17,19 @@ from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.errors import UsageError
 from replsync.manifest.lock import Lock
-from replsync.manifest.model import Manifest
+from replsync.manifest.model import Manifest, Transfer
 from replsync.manifest.read import ManifestFile
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.guarding import capped, protected, unresolved
+from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.transport import TimeLimits, Transport
@@ -77,16 +79,21 @@ class Workspace:
         targets: tuple[str, ...],
         lock: Digest | None,
     ) -> Plan:
-        """Return the plan with these actions, with their bytes filled in. `lock` is the digest of the lock file."""
-        measured_actions = await measured(tuple(actions), offer, self.registries.blobs)
+        """Return the plan with these actions, with their bytes filled in, and none that sends too large a layer.
+
+        `lock` is the digest of the lock file.
+        """
+        by_daemon = self.registries.engine.daemon_pushes
+        limit = self.file.manifest.policy.max_layer_size
+        loads = await measured(tuple(actions), offer, self.registries.blobs)
         return Plan(
             TOOL,
             time_of_plan(os.environ),
             (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
-            measured_actions,
-            "docker" if self.registries.engine.daemon_pushes else "registry",
+            limited(loads, limit, by_daemon=by_daemon),
+            "docker" if by_daemon else "registry",
             targets,
-            unresolved(found),
+            (*unmeasured(loads, limit), *unresolved(found)),
         )
 
     def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
@@ -127,15 +134,18 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
     """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
     target = target_of(file.manifest, Path.cwd(), os.environ)
-    async with connected(connection, target.registry, repositories(file.manifest, target)) as registries:
+    siblings = repositories(file.manifest, target)
+    async with connected(connection, file.manifest.transfer, target.registry, siblings) as registries:
         yield Workspace(file, target, registries)
 
 
 @asynccontextmanager
-async def connected(connection: Connection, registry: str, siblings: Iterable[Repository]) -> AsyncIterator[Registries]:
+async def connected(
+    connection: Connection, transfer: Transfer, registry: str, siblings: Iterable[Repository]
+) -> AsyncIterator[Registries]:
     """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
     credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
-    settings = Settings(parallelism=connection.parallelism, plain_http=frozenset(connection.plain_http))
+    settings = settings_of(connection, transfer)
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
@@ -149,6 +159,16 @@ async def connected(connection: Connection, registry: str, siblings: Iterable[Re
             case _:
                 assert_never(connection.engine)
         yield Registries(client, engine, blobs)
+
+
+def settings_of(connection: Connection, transfer: Transfer) -> Settings:
+    """Return how to talk to registries: what the command line says goes before the manifest."""
+    smallest, largest = transfer.chunk_sizes
+    return Settings(
+        parallelism=connection.parallelism or transfer.parallelism,
+        plain_http=frozenset(connection.plain_http),
+        chunks=ChunkBounds(smallest=smallest, largest=largest),
+    )
 
 
 def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credential]:

@@ -23,6 +23,9 @@ BASE = "https://registry.example.com/v2/app/blobs/uploads/"
         ("?n=1", BASE + "?n=1"),
         ("https://other.example.com/x", "https://other.example.com/x"),
         ("//other.example.com/x", "https://other.example.com/x"),
+        ("/upload?state=x#at", "https://registry.example.com/upload?state=x"),
+        ("https://a_b.c-d.test:8443/", "https://a_b.c-d.test:8443/"),
+        ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443/"),
         ("../../a", "https://registry.example.com/v2/app/a"),
     ],
 )
@@ -45,6 +48,9 @@ def test_http_may_lead_to_https() -> None:
     [
         *("", "ftp://a.test/", "file:///etc/passwd", "javascript:alert(1)", "mailto:a@b.test"),
         *("https://a.test:99999/", "https://a.test:x/", "https://[::1", "https://[]", "https://user:pw@a.test/"),
+        *("https://evil.test;registry.example.com/", "https://evil.test,registry.example.com/", "https://a..b/"),
+        *("https://registry.example.com%2eevil.test/", "https://a.test%00.b.test/", "https://[fe80::1%25eth0]/"),
+        *("https://[v1.x]/", f"https://{'a' * 64}.test/", "https://registry.example.com./", "https://-a.test/"),
         *("https://a.test/b c", "https://a.test/\r\nX: 1", "https://ä.test/", "/\udcff", "https://a.test\\@b.test/"),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a server may lead the client to, and what of its words is shown."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.persistence import Persistence
 from replsync.registry.refusal import read_errors
-from replsync.registry.session import Persistence
 from replsync.registry.transport import MAX_REDIRECTS, TimeLimits, Transport
 from tests.registry.answers import ANN, ASKS_BASIC, BASIC, IMAGE, MANIFEST, asks_bearer, served, token
 from tests.registry.clients import AT_ONCE, PATIENT, SECRET, blob_of, body_of, open_client, repository, tag, uploads
@@ -233,6 +234,9 @@ ECHOES: dict[str, Answer] = {
     "a redirect": redirect(f"http://127.0.0.1:1/?secret={SECRET}&{BASIC}"),
     "another redirect": redirect(f"http://{SECRET}:{SECRET}@127.0.0.1:1/"),
     "an odd redirect": redirect(f"ftp://{SECRET}/"),
+    "a redirect to a host": redirect(f"http://{SECRET}.invalid/"),
+    "another form": refusal(400, "UNKNOWN", message=f"not {base64.b64encode(SECRET.encode()).decode()}"),
+    "a beginning": refusal(400, "UNKNOWN", message=f"not {SECRET[:10]}..."),
     "other content": served(digest=sha256(SECRET.encode())),
 }
 
@@ -246,7 +250,7 @@ async def test_no_error_shows_a_credential(scripted: Scripted, name: str) -> Non
             await client.fetch(tag(scripted.host))
     assert "Bearer t-secret" in str(scripted.received[-1].authorization)
     said = f"{caught.value} {caught.value.hint}"
-    for secret in (SECRET, BASIC.removeprefix("Basic "), "t-secret"):
+    for secret in (SECRET[:10], BASIC.removeprefix("Basic "), base64.b64encode(SECRET.encode()).decode(), "t-secret"):
         assert secret not in said
 
 
@@ -259,6 +263,13 @@ async def test_no_error_of_a_token_server_shows_a_credential(scripted: Scripted,
             await client.fetch(tag(scripted.host))
     assert SECRET not in f"{caught.value} {caught.value.hint}"
     assert BASIC.removeprefix("Basic ") not in f"{caught.value} {caught.value.hint}"
+
+
+async def test_no_error_shows_a_credential_in_the_name_of_a_token_server(scripted: Scripted) -> None:
+    scripted.on(MANIFEST, asks_bearer(f"http://{SECRET}.test/token"))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(SignInError, match=r"the registry's token server \*\*\*\.test is of another site"):
+            await client.fetch(tag(scripted.host))
 
 
 async def test_no_error_shows_an_identity_token(scripted: Scripted) -> None:

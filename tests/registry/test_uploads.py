@@ -13,7 +13,7 @@ from replsync.oci.tag_state import Absent
 from replsync.registry.blob_upload import BlobBytes
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.inventory import read_tag
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from tests.registry.clients import IMPATIENT, blob_of, body_of, open_client, repository, tag, uploads
 from tests.registry.scripted import Answer, Reply, Scripted, StartScripted, broken_after, hang, refusal, reset
 from tests.servers.registry import RegistryServer
