@@ -76,22 +76,22 @@ async def test_the_blob_that_most_images_wait_for_goes_first(
     targets = [repository(sandbox.host, f"{namespace}/target{number}") for number in range(len(images))]
     for number, image in enumerate(images):
         push(source.host, source.path, str(number), image)
-    looks = {(target.path, digest_of(image.layers[0])) for target, image in zip(targets[:2], images[:2], strict=True)}
-    looks |= {(target.path, digest_of(base.layers[0])) for target in targets[2:]}
+    layers = [image.layers[0] for image in (*images[:2], base, base, base)]
+    looks = [(target.path, digest_of(layer)) for target, layer in zip(targets, layers, strict=True)]
 
     def looked() -> set[tuple[str, str]]:
         heads = (one.path for one in sandbox.answered if one.method == "HEAD" and "/blobs/" in one.path)
         return {(path.split("/blobs/")[0].removeprefix("/v2/"), path.rpartition("/")[2]) for path in heads}
 
     async with run(sandbox, settings=replace(AT_ONCE, transfers=1)) as one, asyncio.timeout(60):
+        pushing = []
         async with one.client.stream_between([source.host, sandbox.host], lambda: 0):
-            pushing = [
-                asyncio.create_task(one.push(source, str(number), target)) for number, target in enumerate(targets)
-            ]
-            while not looks <= looked():
-                await asyncio.sleep(0.01)
-            for _ in range(3):
-                await one.client.ping(sandbox.host)  # by then, all answers before have been read, too
+            for number, target in enumerate(targets):
+                pushing.append(asyncio.create_task(one.push(source, str(number), target)))
+                while looks[number] not in looked():
+                    await asyncio.sleep(0.01)
+                for _ in range(3):
+                    await one.client.ping(sandbox.host)  # by then, the answer before has been read, too
         await asyncio.gather(*pushing)
     order = [size for size in received(sandbox) if size > SMALL_BLOB]
     assert order[0] == len(base.layers[0])
