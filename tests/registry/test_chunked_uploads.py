@@ -129,6 +129,15 @@ async def test_after_a_chunk_without_an_answer_the_session_is_asked(
     assert taker.chunks[2].startswith(f"{there}-")
 
 
+async def test_a_session_that_has_no_byte_says_0_0_and_is_sent_the_first(
+    client: RegistryClient, taker: ChunkTaker
+) -> None:
+    taker.faults["PATCH", 0] = broken
+    await sent(client, taker)
+    assert taker.methods.startswith("POST PATCH GET PATCH")
+    assert taker.chunks[1] == "0-49"
+
+
 async def test_where_the_session_died_with_its_answer_a_new_one_begins_in_smaller_chunks(
     client: RegistryClient, taker: ChunkTaker
 ) -> None:
