@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
+from replsync.apply.allowance import Allowance
 from replsync.apply.engine import Destination, Sent
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
@@ -22,6 +23,8 @@ from replsync.sources.image_source import Content, OpenImage
 
 _EXPORTS = 2
 """Images of the daemon that are exported at once: each takes its compressed size on disk."""
+HELD = 16_000_000
+"""Bytes of small blobs that are held in memory at once, between their source and the target."""
 
 
 class RegistryEngine:
@@ -38,6 +41,7 @@ class RegistryEngine:
         self._sources = sources
         self._blobs = blobs
         self._exports = asyncio.Semaphore(_EXPORTS)
+        self._held = Allowance(HELD)
         self._ensuring: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._sending: dict[Digest, asyncio.Lock] = {}
         self._wanted: Counter[Digest] = Counter()
@@ -122,9 +126,10 @@ class RegistryEngine:
 
     async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:
         if blob.size <= SMALL_BLOB:  # read first, so that no request to the target waits for one to the source
-            async with aclosing(image.read(blob)) as parts:
-                data = b"".join([part async for part in parts])
-            await self._client.upload(repository, blob, partial(_from, data), sent)
+            async with self._held.of(blob.size):
+                async with aclosing(image.read(blob)) as parts:
+                    data = b"".join([part async for part in parts])
+                await self._client.upload(repository, blob, partial(_from, data), sent)
             return
         hosts = [repository.host, *([image.repository.host] if image.repository else [])]
         async with self._client.stream_between(hosts, lambda: self._wanted[blob.digest]):

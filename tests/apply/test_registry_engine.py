@@ -1,6 +1,7 @@
 """How blobs get to the target: in which order, how often, and what waits for what."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +12,10 @@ import pytest
 from aiohttp import web
 
 from replsync.apply.engine import Destination
-from replsync.apply.registry_engine import RegistryEngine
+from replsync.apply.registry_engine import HELD, RegistryEngine
 from replsync.errors import PermissionDenied
+from replsync.oci.digest import sha256
+from replsync.oci.image_manifest import OCI_MANIFEST
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import RegistrySource
 from replsync.registry.blob_map import BlobMap
@@ -21,9 +24,9 @@ from replsync.registry.session import SMALL_BLOB
 from replsync.registry.together import together
 from replsync.sources.by_name import Sources
 from tests.end_to_end.proxy import error, proxy
-from tests.registry.answers import IMAGE
+from tests.registry.answers import IMAGE, served
 from tests.registry.clients import AT_ONCE, blob_of, open_client, repository
-from tests.registry.scripted import Handler, Reply, Scripted, refusal
+from tests.registry.scripted import Handler, Reply, Scripted, StartScripted, refusal
 from tests.servers.images import BuiltImage, build_image, digest_of
 from tests.servers.push import Uploader, push
 from tests.servers.registry import RegistryServer
@@ -96,6 +99,10 @@ async def test_the_blob_that_most_images_wait_for_goes_first(
     order = [size for size in received(sandbox) if size > SMALL_BLOB]
     assert order[0] == len(base.layers[0])
     assert sorted(order) == sorted(len(image.layers[0]) for image in (base, *images[:2]))
+
+
+def descriptor(media_type: str, data: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": digest_of(data), "size": len(data)}
 
 
 @pytest.fixture
@@ -218,6 +225,44 @@ async def test_a_large_blob_that_an_earlier_run_left_is_not_sent_again(
     assert told == [len(image.config)]
     looked = [one.path for one in sandbox.answered if one.method == "HEAD" and "/blobs/" in one.path]
     assert looked == [f"/v2/{target.path}/blobs/{digest_of(layer)}"]  # a small one costs less to send than to ask for
+
+
+async def test_what_is_held_in_memory_is_bounded_however_slow_the_target(
+    taker: Scripted, start_scripted: StartScripted
+) -> None:
+    """Small blobs are read before they are sent: not all of many at once."""
+    layers = [bytes([number]) * SMALL_BLOB for number in range(60)]
+    image = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": descriptor("application/vnd.oci.image.config.v1+json", b"{}"),
+        "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", layer) for layer in layers],
+    }
+    source = await start_scripted()
+    source.on("GET /v2/app/source/manifests/1", served(json.dumps(image).encode()))
+    for blob in (b"{}", *layers):
+        source.on(f"GET /v2/app/source/blobs/{digest_of(blob)}", Reply(200, blob))
+    go_on = asyncio.Event()
+    opened: list[int] = []
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        opened.append(len(source.asked("GET /v2/app/source/blobs/")))
+        await go_on.wait()
+        return web.Response(status=202, headers={"Location": "/upload/0"})
+
+    taker.on("POST /v2/app/w0/blobs/uploads/", slow)
+    async with run() as one, asyncio.timeout(60):
+        pushing = asyncio.create_task(
+            one.push(repository(source.host, "app/source"), "1", repository(taker.host, "app/w0"))
+        )
+        while not opened:
+            await asyncio.sleep(0.01)
+        for _ in range(50):
+            await one.client.has_blob(repository(source.host, "app/source"), sha256(b"other"))
+        assert len(source.asked("GET /v2/app/source/blobs/")) <= HELD // SMALL_BLOB + 1
+        go_on.set()
+        await pushing
+    assert len(uploaded(taker)) == len(layers) + 1
 
 
 async def test_each_byte_that_is_sent_is_told_once(

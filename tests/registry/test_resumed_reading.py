@@ -152,6 +152,15 @@ async def test_a_rest_of_another_size_is_found(scripted: Scripted, client: Regis
         await read(client, scripted)
 
 
+@pytest.mark.parametrize("rest", [DATA[HALF:-1], DATA[HALF:] + b"x"], ids=["less", "more"])
+async def test_what_is_read_from_the_middle_has_its_size_checked(
+    scripted: Scripted, client: RegistryClient, rest: bytes
+) -> None:
+    scripted.on(GET, Reply(206, rest, {"Content-Range": f"bytes {HALF}-{len(DATA) - 1}/{len(DATA)}"}))
+    with pytest.raises(CorruptBlob, match="is not the blob"):
+        [part async for part in client.read_blob(repository(scripted.host), BLOB, HALF)]
+
+
 @pytest.mark.parametrize("answer", [reset, Reply(503), Reply(429)], ids=["reset", "503", "429"])
 async def test_tries_in_a_row_without_a_byte_are_numbered(
     scripted: Scripted, client: RegistryClient, answer: Answer
