@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, ReplsyncError
+from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
 from replsync.registry.address import join
@@ -283,7 +283,7 @@ class _Upload:
             return
         try:
             answer = await self._call("GET", self._location, ok=(204,), once=False)
-        except RegistryError:
+        except (RegistryError, SignInError):  # not every registry lets one look at sessions
             self._forget()
             return
         reached = _reached(answer.headers.get("Range"), otherwise=None)

@@ -260,7 +260,8 @@ class RegistryClient:
         header = answer.headers.get("Docker-Content-Digest", "")
         stated = _stated_digest(header)
         if header and (stated is None or digest_of(raw, stated) != stated):
-            raise _StoredOther(f"{operation}: the registry says that it stored other bytes than were sent", stated)
+            said = f"the registry says that it stored other bytes than were sent ({stated or 'of no digest'})"
+            raise _StoredOther(f"{operation}: {said}", stated)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob."""

@@ -84,6 +84,7 @@ class Session:
     ) -> None:
         self.host = host
         self.persistence = persistence
+        self.least_rate = transport.limits.least_rate
         self.chunk_size = ChunkSize(chunks)
         self.takes_chunks = True
         scheme = "http" if plain_http or is_loopback(host) else "https"
