@@ -13,6 +13,7 @@ import tenacity
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
+from replsync.registry.blotting import repeats
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.refusal import MAX_ERROR_BODY, failure, named, not_signed_in, read_errors
 from replsync.registry.sign_in import (
@@ -154,6 +155,8 @@ class Session:
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
+            if repeats(answer.headers, answer.body, self._secrets):  # as a tag or a media type it would be shown
+                raise RegistryError(f"{operation}: the registry answers with the credential that it was sent")
             return answer
 
         async with nullcontext() if in_turn else self.turn():
