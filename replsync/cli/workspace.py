@@ -152,7 +152,7 @@ async def connected(
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
         sources = Sources(client)
-        engine: "RegistryEngine | DockerEngine"
+        engine: RegistryEngine | DockerEngine
         match connection.engine:
             case EngineName.REGISTRY:
                 engine = RegistryEngine(client, sources, blobs)
