@@ -47,7 +47,11 @@ def counting(host: str) -> Iterator[tuple[str, Traffic]]:
             ready.set()
             await stop.wait()
 
-    thread = threading.Thread(target=lambda: asyncio.Runner(loop_factory=lambda: loop).run(serve()))
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         if not ready.wait(_DEADLINE):
@@ -100,9 +104,10 @@ async def _forward(session: ClientSession, host: str, traffic: Traffic, request:
         for name, value in answer.headers.items():
             if name.lower() not in _HOP_BY_HOP:
                 response.headers.add(name, value)
-        await response.prepare(request)
-        async for piece in answer.content.iter_chunked(_PIECE):
-            traffic.received[kind] += len(piece)
-            await response.write(piece)
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # the client went away: it has its reasons
+            await response.prepare(request)
+            async for piece in answer.content.iter_chunked(_PIECE):
+                traffic.received[kind] += len(piece)
+                await response.write(piece)
+            await response.write_eof()
         return response

@@ -1,5 +1,6 @@
 """HEADs for each second: a plan of many tags, beside what wrk gets from the same registry."""
 
+import contextlib
 import shutil
 import statistics
 from dataclasses import dataclass, field
@@ -54,8 +55,8 @@ def run_heads(settings: Settings, scale: float) -> Heads:
         outcome.left_out = "wrk is not installed"
         return outcome
     with fresh(settings.data / "heads") as data, fresh(settings.work / "heads") as work:
-        with registry(settings.kind, data / "registry") as host:
-            images = tuple(build(RegistryClient(host), APP, shape))
+        with registry(settings.kind, data / "registry") as host, contextlib.closing(RegistryClient(host)) as client:
+            images = tuple(build(client, APP, shape))
         # The sources are the same images under other names, so that every HEAD goes to one registry.
         repositories = data / "registry" / _REPOSITORIES
         shutil.copytree(repositories / APP, repositories / UPSTREAM)

@@ -39,6 +39,7 @@ class RegistryClient:
     host: str
     authority: Path | None = None
     _local: threading.local = field(default_factory=threading.local, repr=False)
+    _connections: list[http.client.HTTPConnection] = field(default_factory=list, repr=False)
 
     def put_pieces(self, repository: str, pieces: Iterator[bytes], digest: Callable[[], str]) -> None:
         """Push a blob as it comes; `digest` is asked for once the pieces have ended."""
@@ -96,6 +97,7 @@ class RegistryClient:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            self._connections.append(connection)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -106,9 +108,8 @@ class RegistryClient:
             raise
 
     def close(self) -> None:
-        """Close the connection of this thread."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
+        """Close the connections; a request connects anew."""
+        for connection in self._connections:
             connection.close()
 
     def _expect(

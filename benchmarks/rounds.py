@@ -102,8 +102,8 @@ class Site:
             run = self._work(peer, form, limit, job, data / "servant")
             if run.fault:
                 return run
-            reader = RegistryClient(target, tls.authority if tls else None)
-            fault = fault_of(reader, self._images, peer.exact, contents=not self._workload.in_place)
+            with contextlib.closing(RegistryClient(target, tls.authority if tls else None)) as reader:
+                fault = fault_of(reader, self._images, peer.exact, contents=not self._workload.in_place)
             return replace(run, fault=fault)
 
     def _work(self, peer: Peer, form: str, limit: float, job: Job, data: Path) -> Run:
@@ -155,8 +155,8 @@ def run_workload(workload: Workload, settings: Settings) -> Outcome:
 
 
 def _built(kind: RegistryKind, folder: Path, workload: Workload) -> tuple[Image, ...]:
-    with registry(kind, folder) as host:
-        return tuple(build(RegistryClient(host), APP, workload.shape))
+    with registry(kind, folder) as host, contextlib.closing(RegistryClient(host)) as client:
+        return tuple(build(client, APP, workload.shape))
 
 
 def _try_forms(site: Site, outcome: Outcome, settings: Settings) -> None:

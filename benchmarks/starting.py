@@ -1,5 +1,6 @@
 """How long it takes to say anything at all."""
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ BARE, HELP, PLAN = "python -c pass", "replsync --help", "replsync plan, one tag"
 TARGETS = {HELP: 150 / 15, PLAN: 450 / 15}
 """What is asked for, as a ratio to a bare interpreter."""
 
-_TIMES = 3  # as many runs as the other workloads have: these are short
+_TIMES = 3  # as many runs for each round: these are short
 
 
 @dataclass
@@ -41,8 +42,10 @@ def run_starting(settings: Settings) -> Starting:
         registry(settings.kind, data / "source") as source,
         registry(settings.kind, data / "target") as target,
     ):
-        images = tuple(build(RegistryClient(source), APP, Shape(1, 1, (1000,))))
-        build(RegistryClient(target), APP, Shape(1, 1, (1000,)))
+        with contextlib.closing(RegistryClient(source)) as client:
+            images = tuple(build(client, APP, Shape(1, 1, (1000,))))
+        with contextlib.closing(RegistryClient(target)) as client:
+            build(client, APP, Shape(1, 1, (1000,)))
         job = Job(source, target, images, work)
         write_manifest(job, lambda image: f"{source}/{image.repository}")
         commands: Mapping[str, Command] = {
