@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import datetime
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ _ROOM = 12 * 10**9  # bytes that the largest workload takes, with Docker
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line says."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped, and folders removed, on the way out
     wanted = options.workload or [*copies(1), HEADS, STARTING]
     whole = not options.workload and options.scale == 1 and not options.peers
     peers = tuple(peer for peer in _PEERS if peer.version() and peer.name in (options.peers or [peer.name]))

@@ -7,7 +7,7 @@ Standard input has the command as JSON: `argv`, `env`, `log` (a file for all of 
 output) and `limit` in seconds, after which its process group is killed. Standard
 output gets `wall` and `cpu` in seconds (user and system, all its descendants that
 were waited for), `memory` in bytes (the largest process of them), and `code`, which
-is null where the limit ended it.
+is null where the limit ended it. SIGTERM ends the command as its limit does.
 """
 
 import json
@@ -19,7 +19,7 @@ import time
 
 def run(argv: list[str], env: dict[str, str], log: str, limit: float) -> dict[str, object]:
     """Run `argv` to its end or its limit."""
-    ended_by_limit = False
+    stopped = False
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
@@ -29,11 +29,12 @@ def run(argv: list[str], env: dict[str, str], log: str, limit: float) -> dict[st
     pid = os.posix_spawnp(argv[0], argv, env, file_actions=actions, setpgroup=0)
 
     def stop(_signum: int, _frame: object) -> None:
-        nonlocal ended_by_limit
-        ended_by_limit = True
+        nonlocal stopped
+        stopped = True
         os.killpg(pid, signal.SIGKILL)
 
-    signal.signal(signal.SIGALRM, stop)
+    for reason in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(reason, stop)
     signal.setitimer(signal.ITIMER_REAL, limit)
     _, status, usage = os.wait4(pid, 0)
     wall = time.monotonic() - start
@@ -42,7 +43,7 @@ def run(argv: list[str], env: dict[str, str], log: str, limit: float) -> dict[st
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        "code": None if ended_by_limit else os.waitstatus_to_exitcode(status),
+        "code": None if stopped else os.waitstatus_to_exitcode(status),
     }
 
 

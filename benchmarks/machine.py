@@ -2,13 +2,14 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.replsync import Replsync
 from benchmarks.peers.version import first_line
-from benchmarks.servers import RegistryKind
+from benchmarks.servers import CHECKOUT, RegistryKind
 
 
 def machine() -> Mapping[str, str]:
@@ -27,9 +28,22 @@ def versions(kind: RegistryKind, peers: Iterable[Peer]) -> Mapping[str, str]:
     """The version of each program that takes part."""
     registry = first_line(kind.program, *kind.version)
     found = {kind.title: (registry or "").split()[-1] if registry else None, "wrk": first_line("wrk", "--version")}
-    found["wrk"] = " ".join((found["wrk"] or "").split()[:2]) or None
+    found["wrk"] = " ".join((found["wrk"] or "").split()[1:2]) or None
     found |= {peer.name: peer.version() for peer in (Replsync(), *peers)}
+    found["replsync"] = f"{found['replsync']}{_commit()}"
     return {name: version for name, version in found.items() if version}
+
+
+def _commit() -> str:
+    git = ("git", "-C", str(CHECKOUT))
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run([*git, "status", "--porcelain", "replsync"], capture_output=True, text=True)
+    except OSError:
+        return ""
+    if commit.returncode:
+        return ""
+    return f", commit {commit.stdout.strip()}{' with changes' if changes.stdout else ''}"
 
 
 def _value(file: str, name: str) -> str | None:

@@ -73,18 +73,22 @@ def measure(command: Command, limit: float) -> Run:
     """Run `command` for at most `limit` seconds."""
     log = command.folder / "output.log"
     spec = {"argv": command.argv, "env": dict(command.env), "log": str(log), "limit": limit}
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(_LAUNCHER)],
-        cwd=command.folder,
-        input=json.dumps(spec),
-        capture_output=True,
-        text=True,
-        timeout=limit + _GRACE,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"the launcher failed with {command.argv[0]}: {done.stderr[-2000:]}")
-    told = json.loads(done.stdout)
+    told = json.loads(_launched(json.dumps(spec), command.folder, limit + _GRACE))
     return Run(told["wall"], told["cpu"], told["memory"], _fault(told["code"], command, limit, log))
+
+
+def _launched(spec: str, folder: Path, patience: float) -> str:
+    start = [sys.executable, "-I", "-S", str(_LAUNCHER)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(start, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            output, errors = process.communicate(spec, patience)
+        finally:
+            if process.poll() is None:  # interrupted: the command ends, too
+                process.terminate()
+    if process.returncode:
+        raise BenchmarkError(f"the launcher failed: {errors[-2000:]}")
+    return output
 
 
 def _fault(code: int | None, command: Command, limit: float, log: Path) -> str | None:

@@ -21,8 +21,9 @@ _HOW = f"""\
   `/dev/shm`, so that no disk is measured; what clients write, replsync's journal above all, lies on the disk.
 - The target is fresh for each run, but for those with nothing to do. Contenders take turns, and each round begins with
   another one. Ratios of medians are what counts: absolute figures say more about the machine.
-- Each peer first tries several ways to do the work, once each; the quickest takes part in the rounds. A way that is
-  clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one is measured once.
+- Each peer first tries several ways to do the work, those that are near each other twice; the quickest takes part in
+  the rounds. A way that is clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one is
+  measured once.
 - After each run the target is read back by a reader that is none of the contenders: image manifests byte for byte (with
   `docker`, configs), and every blob's content. A run that left something else doesn't count.
 - Requests, and the bytes of their bodies, are counted by a proxy in a run of its own, which isn't timed, and without
@@ -115,7 +116,7 @@ def _remarks(contender: Contender) -> Iterator[str]:
     if others and not contender.left_out:
         chosen = contender.trials[contender.form]
         tried = "; ".join(f"{form} {_trial(run)}" for form, run in others.items())
-        yield f"- {name}, tried once each: {contender.form} {_trial(chosen)}; {_cell(tried)}."
+        yield f"- {name}, tried before the rounds: {contender.form} {_trial(chosen)}; {_cell(tried)}."
 
 
 def _trial(run: Run) -> str:

@@ -1,12 +1,17 @@
 """What the benchmark says about a command."""
 
+import json
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.measuring import Command, Figures, Run, measure
 
+LAUNCHER = Path(__file__).parents[2] / "benchmarks" / "launcher.py"
 _MB = 10**6
 
 
@@ -43,6 +48,30 @@ def test_a_command_that_hangs_is_stopped_with_what_it_started(tmp_path: Path) ->
     assert run.fault == "stopped after 0 s"
     assert measure(python("import time; time.sleep(4)", tmp_path), 60).fault is None
     assert not marker.exists()
+
+
+def test_a_command_ends_with_whoever_measures_it(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    code = f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    command = python(code, tmp_path)
+    spec = {"argv": command.argv, "env": dict(command.env), "log": str(tmp_path / "log"), "limit": 60}
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        process.stdin.write(json.dumps(spec).encode())
+        process.stdin.close()
+        wait_until(lambda: started.exists() and started.read_text() != "")
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not Path(f"/proc/{started.read_text()}").exists()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("faults", [(), (1,), (0, 2)])
