@@ -1,0 +1,43 @@
+"""One cell of the matrix made ready to run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.end_to_end.in_process import Ended
+from tests.faults.driving import PASSWORD, apply
+from tests.faults.fault import Ceiling, Fault
+from tests.faults.proxy import FaultProxy
+from tests.faults.scenario import Reader, Site, State, Tag
+from tests.faults.table import Side
+from tests.servers.registry import Credentials
+
+USER = Credentials("ci", PASSWORD)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Two registries, a proxy in front of one of them, and a manifest that names the proxy in that one's place."""
+
+    source: Site
+    target: Site
+    proxy: FaultProxy
+    folder: Path
+    env: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch = field(repr=False)
+
+    def apply(self) -> Ended:
+        """Run replsync."""
+        return apply(self.folder, self.env, self.monkeypatch)
+
+    def states(self) -> dict[Tag, State]:
+        """What has become of the tags."""
+        return Reader(self.target).states()
+
+
+class Prepare(Protocol):
+    """Prepares a run with these faults; `tokens`: the registry behind the proxy signs in by token."""
+
+    def __call__(self, side: Side, *faults: Fault, tokens: bool = False, ceiling: Ceiling | None = None) -> Rig: ...
