@@ -78,6 +78,10 @@ class RegistryUnreachable(RegistryError):
     """No answer at all: refused, reset, timed out, unknown host, bad certificate."""
 
 
+class CorruptBlob(RegistryError):
+    """What came is not the blob that was asked for, by its digest or its size."""
+
+
 class NotFound(RegistryError):
     """The registry says that the object does not exist (404 and nothing else)."""
 

@@ -18,7 +18,7 @@ from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
 from replsync.registry.together import together
 
-_AT_ONCE = 32
+_AT_ONCE = 64
 """Tags that are worked on at once. What is on the wire at once is bounded by the engine and the client."""
 
 _LOOKS, _LAG = 3, 0.3

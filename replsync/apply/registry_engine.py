@@ -1,8 +1,10 @@
 """The engine that streams from source to target and needs no Docker."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 
 from replsync.apply.engine import Destination, Sent
 from replsync.oci.digest import Digest, sha256
@@ -13,8 +15,8 @@ from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.client import RegistryClient
+from replsync.registry.session import SMALL_BLOB
 from replsync.registry.together import together
-from replsync.registry.transport import Body
 from replsync.sources.by_name import Sources
 from replsync.sources.image_source import Content, OpenImage
 
@@ -25,19 +27,20 @@ _EXPORTS = 2
 class RegistryEngine:
     """Copies byte for byte: blobs, then image manifests, then the index, and the tag last.
 
-    `transfers` is how many blobs are on their way at once. A blob crosses the
-    wire once in a run; a repository that needs it later has it mounted.
+    A blob crosses the wire once in a run; a repository that needs it later has
+    it mounted. Of the large ones, that goes first for which most images wait.
     """
 
     daemon_pushes = False
 
-    def __init__(self, client: RegistryClient, sources: Sources, blobs: BlobMap, transfers: int) -> None:
+    def __init__(self, client: RegistryClient, sources: Sources, blobs: BlobMap) -> None:
         self._client = client
         self._sources = sources
         self._blobs = blobs
-        self._transfers = asyncio.Semaphore(transfers)
         self._exports = asyncio.Semaphore(_EXPORTS)
-        self._locks: dict[Digest, asyncio.Lock] = {}
+        self._ensuring: dict[tuple[Repository, Digest], asyncio.Lock] = {}
+        self._sending: dict[Digest, asyncio.Lock] = {}
+        self._wanted: Counter[Digest] = Counter()
         self._putting: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._put: set[tuple[Repository, Digest]] = set()
 
@@ -63,21 +66,16 @@ class RegistryEngine:
         repository = target.reference.repository
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
-            await self._ensure(repository, blob, _whole(data), None)
+            send = partial(self._client.upload, repository, blob, partial(_from, data))
+            await self._ensure(repository, blob, None, send)
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
     async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
-        def body(blob: Descriptor) -> Body:
-            async def counted() -> AsyncGenerator[bytes, None]:
-                async with aclosing(image.read(blob)) as parts:
-                    async for part in parts:
-                        yield part
-                        sent(len(part))
-
-            return counted
-
         repository = target.reference.repository
-        await together(self._ensure(repository, blob, body(blob), image.repository) for blob in image.tree.blobs)
+        await together(
+            self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
+            for blob in image.tree.blobs
+        )
         for digest, document in image.tree.in_push_order:
             await self._put_once(repository, digest, document)
         await self._write(target, image.tree.root.raw, image.tree.root.media_type)
@@ -96,20 +94,44 @@ class RegistryEngine:
         await target.announce()
         await self._client.put_tag(target.reference, raw, media_type, target.before)
 
-    async def _ensure(self, repository: Repository, blob: Descriptor, body: Body, source: Repository | None) -> None:
-        """See to it that the repository has the blob: there already, mounted, or sent."""
-        async with self._locks.setdefault(blob.digest, asyncio.Lock()):
-            if await self._blobs.has(repository, blob.digest):
-                return
-            holder = await self._blobs.mountable(repository, blob.digest, source)
-            if not (holder and await self._client.mount(repository, blob.digest, holder)):
-                async with self._transfers:
-                    await self._client.upload(repository, blob, body)
-            self._blobs.note(repository, blob.digest)
+    async def _ensure(
+        self, repository: Repository, blob: Descriptor, source: Repository | None, send: Callable[[], Awaitable[None]]
+    ) -> None:
+        """See to it that the repository has the blob: there already, mounted, or sent.
+
+        Who wants a blob that another repository is being sent waits for that, and has it mounted then.
+        """
+        digest = blob.digest
+        self._wanted[digest] += 1
+        try:
+            async with self._ensuring.setdefault((repository, digest), asyncio.Lock()):
+                if await self._blobs.has(repository, digest):
+                    return
+                async with self._sending.setdefault(digest, asyncio.Lock()):
+                    holder = await self._blobs.mountable(repository, digest, source)
+                    if holder is None:
+                        await send()
+                        self._blobs.note(repository, digest)
+                        return
+                if not await self._client.mount(repository, digest, holder):
+                    async with self._sending[digest]:
+                        await send()
+                self._blobs.note(repository, digest)
+        finally:
+            self._wanted[digest] -= 1
+
+    async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:
+        if blob.size <= SMALL_BLOB:  # read first, so that no request to the target waits for one to the source
+            async with aclosing(image.read(blob)) as parts:
+                data = b"".join([part async for part in parts])
+            await self._client.upload(repository, blob, partial(_from, data), sent)
+            return
+        hosts = [repository.host, *([image.repository.host] if image.repository else [])]
+        async with self._client.stream_between(hosts, lambda: self._wanted[blob.digest]):
+            # It may have got there in an earlier run, of which no tag tells.
+            if not await self._blobs.look(repository, blob.digest):
+                await self._client.upload(repository, blob, partial(image.read, blob), sent)
 
 
-def _whole(data: bytes) -> Body:
-    async def body() -> AsyncIterator[bytes]:
-        yield data
-
-    return body
+async def _from(data: bytes, start: int) -> AsyncGenerator[bytes, None]:
+    yield data[start:]

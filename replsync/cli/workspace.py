@@ -39,8 +39,6 @@ from replsync.survey.measuring import measured
 TOKEN = "REPLICATED_API_TOKEN"  # noqa: S105 - a variable's name
 TOOL = f"replsync {__version__}"
 _REPLICATED = "replicated.com"
-_TRANSFERS = 4
-"""Blobs on their way at once: more make neither disk nor network faster, and a firewall nervous."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ async def connected(connection: Connection, registry: str, siblings: Iterable[Re
         engine: RegistryEngine | DockerEngine
         match connection.engine:
             case EngineName.REGISTRY:
-                engine = RegistryEngine(client, sources, blobs, min(_TRANSFERS, connection.parallelism))
+                engine = RegistryEngine(client, sources, blobs)
             case EngineName.DOCKER:
                 engine = DockerEngine(client, sources)
             case _:

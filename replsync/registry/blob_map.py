@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import islice
 
 from replsync.errors import ReplsyncError
 from replsync.oci.digest import Digest
@@ -13,7 +14,11 @@ MAX_SIBLINGS = 8
 
 
 class BlobMap:
-    """Remembers where blobs are. `siblings` are repositories of the target from which a blob may be mounted."""
+    """Remembers where blobs are. `siblings` are repositories of the target from which a blob may be mounted.
+
+    A repository without a tag is taken to have no blob either, unasked; `look`
+    makes sure, before much is sent: an earlier run may have left some.
+    """
 
     def __init__(self, client: RegistryClient, siblings: Iterable[Repository]) -> None:
         self._client = client
@@ -30,6 +35,12 @@ class BlobMap:
 
     async def has(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob. Raises RegistryError where the registry doesn't say."""
+        if (repository, digest) not in self._known and self._client.is_tagless(repository):
+            return False
+        return await self.look(repository, digest)
+
+    async def look(self, repository: Repository, digest: Digest) -> bool:
+        """As `has`, and the registry was asked, if it wasn't before."""
         async with self._asking.setdefault((repository, digest), asyncio.Lock()):  # once, however many ask
             if (repository, digest) not in self._known:
                 if await self._client.has_blob(repository, digest):
@@ -47,13 +58,16 @@ class BlobMap:
         if source and source.host == repository.host and source != repository:
             return source
         async with self._searching.setdefault(digest, asyncio.Lock()):
-            others = [one for one in self._siblings if one != repository and one.host == repository.host]
-            for other in others[:MAX_SIBLINGS]:
+            for other in self._places_to_ask(repository):
                 if digest in self._holders:
                     break
                 await self._try(other, digest)
         holder = self._holders.get(digest)
         return holder if holder and holder != repository and holder.host == repository.host else None
+
+    def _places_to_ask(self, repository: Repository) -> list[Repository]:
+        others = (one for one in self._siblings if one != repository and one.host == repository.host)
+        return list(islice((one for one in others if not self._client.is_tagless(one)), MAX_SIBLINGS))
 
     async def _try(self, repository: Repository, digest: Digest) -> None:
         try:

@@ -4,10 +4,9 @@ Source of the rules: OCI distribution-spec 1.1, and distribution's HTTP API V2
 where the spec is silent.
 """
 
-import json
-import re
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -19,7 +18,7 @@ from replsync.errors import (
     SignInError,
     UnsupportedImage,
 )
-from replsync.oci.digest import Digest, digest_of, hasher_of, parse_digest
+from replsync.oci.digest import Digest, digest_of, parse_digest
 from replsync.oci.image_manifest import (
     ACCEPT,
     DOCKER_SCHEMA1_SIGNED,
@@ -31,30 +30,35 @@ from replsync.oci.image_manifest import (
     refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.reference import Reference, Repository, is_tag
-from replsync.registry.address import host_of, join, origin
-from replsync.registry.blob_upload import upload_blob
+from replsync.oci.reference import Reference, Repository
+from replsync.registry.blob_reading import read_blob
+from replsync.registry.blob_upload import BlobBytes, upload_blob
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.credentials import CredentialStore
-from replsync.registry.refusal import named
 from replsync.registry.session import Persistence, Session, pull, push, retrying
+from replsync.registry.tag_list import list_tags
 from replsync.registry.together import together
-from replsync.registry.transport import Body, Transport
+from replsync.registry.transport import Transport
 
-MAX_PAGES = 10_000
-_PAGE = 1000
-_MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_DEPTH = 4
 _MAX_DOCUMENTS = 1000
-_LINK = re.compile(r"""<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?""", re.IGNORECASE)
-_PART = 256 * 1024
+_REMEMBERED = 32 * 1024 * 1024
+"""Bytes of image manifests that are remembered in a run."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to talk to registries: requests at once for each host, tries for each request, hosts without TLS."""
+    """How to talk to registries.
 
-    parallelism: int = 16
+    Of each host: the most requests at once, and of those the most that move a
+    large blob. For each request: its tries. For uploads: the bounds of a chunk.
+    `plain_http` are the hosts without TLS.
+    """
+
+    parallelism: int = 32
+    transfers: int = 4  # more make neither disk nor network faster, and a firewall nervous
     persistence: Persistence = field(default_factory=Persistence)
+    chunks: ChunkBounds = field(default_factory=ChunkBounds)
     plain_http: frozenset[str] = frozenset()
 
 
@@ -71,6 +75,14 @@ class Fetched:
         return parse_document(self.raw, self.media_type)
 
 
+class _StoredOther(RegistryError):
+    """The registry took other bytes than were sent: those of `digest`, where it says that."""
+
+    def __init__(self, message: str, digest: Digest | None) -> None:
+        super().__init__(message, hint="a proxy on the way, or the registry, changes what is sent: don't trust it")
+        self.digest = digest
+
+
 class RegistryClient:
     """Every registry of a run behind one object: hosts share a pool, each has its own session and limits."""
 
@@ -79,6 +91,9 @@ class RegistryClient:
         self._credentials = credentials
         self._settings = settings or Settings()
         self._sessions: dict[str, Session] = {}
+        self._tagless: set[Repository] = set()
+        self._read: OrderedDict[Reference, Fetched] = OrderedDict()  # by digest, the last used at the end
+        self._read_bytes = 0
 
     def _session(self, host: str) -> Session:
         if host not in self._sessions:
@@ -87,7 +102,9 @@ class RegistryClient:
                 self._transport,
                 self._credentials,
                 parallelism=self._settings.parallelism,
+                transfers=self._settings.transfers,
                 persistence=self._settings.persistence,
+                chunks=self._settings.chunks,
                 plain_http=host in self._settings.plain_http,
             )
         return self._sessions[host]
@@ -111,6 +128,8 @@ class RegistryClient:
         Where the answer names no digest, or not the one that was asked for, the
         image manifest is read and hashed: raises RegistryError if that is not it.
         """
+        if known := self._known(reference):
+            return Descriptor(known.media_type, known.digest, len(known.raw))
         return await self._head(reference, in_turn=False)
 
     async def _head(self, reference: Reference, *, in_turn: bool) -> Descriptor | None:
@@ -144,7 +163,25 @@ class RegistryClient:
         Raises NotFound only where the registry says so; RegistryError where the
         bytes are not those of the digest.
         """
-        return await self._fetch(reference, in_turn=False)
+        return self._known(reference) or await self._fetch(reference, in_turn=False)
+
+    def _known(self, reference: Reference) -> Fetched | None:
+        """What was read in this run by the digest that is asked for; a tag is asked for anew each time."""
+        if reference.digest is None:
+            return None
+        exactly = reference.repository.at(reference.digest)
+        if exactly in self._read:
+            self._read.move_to_end(exactly)
+        return self._read.get(exactly)
+
+    def _remember(self, repository: Repository, fetched: Fetched) -> None:
+        """Keep what was read, by digest: that never changes."""
+        exactly = repository.at(fetched.digest)
+        if exactly not in self._read:
+            self._read[exactly] = fetched
+            self._read_bytes += len(fetched.raw)
+        while self._read_bytes > _REMEMBERED:
+            self._read_bytes -= len(self._read.popitem(last=False)[1].raw)
 
     async def _fetch(self, reference: Reference, *, in_turn: bool) -> Fetched:
         repository = reference.repository
@@ -173,7 +210,9 @@ class RegistryClient:
                 f"{operation}: the content is {actual}, not {expected}",
                 hint="the registry, or a proxy on the way, changes what it serves: don't trust it",
             )
-        return Fetched(answer.body, media_type, actual)
+        fetched = Fetched(answer.body, media_type, actual)
+        self._remember(repository, fetched)
+        return fetched
 
     async def tree(self, reference: Reference) -> ImageTree:
         """Read an image and, where it is an index, every image manifest below it.
@@ -220,6 +259,7 @@ class RegistryClient:
         """
         session = self._session(reference.repository.host)
         tried = False
+        damaged: set[Digest | None] = set()
 
         async def attempt() -> None:
             nonlocal tried
@@ -227,10 +267,16 @@ class RegistryClient:
             now = found.digest if found else None
             if now is not None and now == digest_of(raw, now):
                 return  # an earlier try arrived, whatever was answered
-            if now != before:
+            if now != before and now not in damaged:
                 raise _changed(reference, tried)
             tried = True
-            await self._put(reference, raw, media_type, in_turn=True)
+            try:
+                await self._put(reference, raw, media_type, in_turn=True)
+            except _StoredOther as error:
+                if error.digest in damaged:
+                    raise
+                damaged.add(error.digest)  # what was damaged on the way is ours, and not to be left there
+                raise RegistryError(error.message, hint=error.hint, status=503) from error
 
         async with session.turn():
             await retrying(session.persistence)(attempt)
@@ -258,7 +304,7 @@ class RegistryClient:
         header = answer.headers.get("Docker-Content-Digest", "")
         stated = _stated_digest(header)
         if header and (stated is None or digest_of(raw, stated) != stated):
-            raise RegistryError(f"{operation}: the registry says that it stored other bytes than were sent")
+            raise _StoredOther(f"{operation}: the registry says that it stored other bytes than were sent", stated)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob."""
@@ -271,36 +317,14 @@ class RegistryClient:
         )
         return answer.status == 200
 
-    async def read_blob(self, repository: Repository, blob: Descriptor) -> AsyncGenerator[bytes, None]:
-        """Stream a blob. Size and digest are checked on the way: raises RegistryError at the end if they differ.
-
-        Nothing is tried again: only the reader knows what it has used already.
-        """
-        operation = f"read {blob.digest} of {repository}"
-        hasher = hasher_of(blob.digest)
-        size = 0
-        session = self._session(repository.host)
-        async with session.stream(operation, _blob_path(repository, blob.digest), (pull(repository.path),)) as response:
-            async for part in response.content.iter_chunked(_PART):
-                size += len(part)
-                if size > blob.size:
-                    break
-                hasher.update(part)
-                yield part
-        if size != blob.size or hasher.hexdigest() != blob.digest.partition(":")[2]:
-            raise RegistryError(
-                f"{operation}: what the registry sent is not the blob (of {blob.size} bytes) that was asked for",
-                hint="the registry, or a proxy on the way, is broken: try again, then report it to its operator",
-            )
+    def read_blob(self, repository: Repository, blob: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Stream a blob from byte `start` on; see `blob_reading.read_blob`."""
+        return read_blob(self._session(repository.host), repository, blob, start)
 
     async def read_small_blob(self, repository: Repository, blob: Descriptor) -> bytes:
         """Return a whole blob, such as an image's config. Raises as `read_blob` does."""
-
-        async def attempt() -> bytes:
-            async with aclosing(self.read_blob(repository, blob)) as parts:
-                return b"".join([part async for part in parts])
-
-        return await retrying(self._settings.persistence)(attempt)
+        async with aclosing(self.read_blob(repository, blob)) as parts:
+            return b"".join([part async for part in parts])
 
     async def mount(self, repository: Repository, digest: Digest, source: Repository) -> bool:
         """Take a blob over from another repository of the same registry; False where it doesn't do that.
@@ -322,43 +346,37 @@ class RegistryClient:
             return False  # some registries fail outright instead of answering 202; what is wrong, sending it will tell
         return answer.status == 201
 
-    async def upload(self, repository: Repository, blob: Descriptor, body: Body) -> None:
-        """Send a blob. Raises RegistryError, or whatever `body` raises."""
-        await upload_blob(self._session(repository.host), repository, blob, body)
+    async def upload(
+        self, repository: Repository, blob: Descriptor, content: BlobBytes, sent: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Send a blob. Raises RegistryError, or whatever `content` raises; see `blob_upload.upload_blob`."""
+        await upload_blob(self._session(repository.host), repository, blob, content, sent)
+
+    @asynccontextmanager
+    async def stream_between(self, hosts: Iterable[str], wanted_by: Callable[[], int]) -> AsyncIterator[None]:
+        """Have a place for a large blob at each of these hosts; see `Places.one`.
+
+        They are taken in the order of their names, everywhere: so nobody waits
+        for somebody who waits for him.
+        """
+        async with AsyncExitStack() as stack:
+            for host in sorted(set(hosts)):
+                await stack.enter_async_context(self._session(host).streams.one(wanted_by))
+            yield
 
     async def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return every tag of a repository, sorted; none where the registry doesn't know it.
 
         Raises RegistryError where the list can't be read to its end.
         """
-        operation = f"list the tags of {repository}"
-        session = self._session(repository.host)
-        url = f"{session.base}/v2/{repository.path}/tags/list?n={_PAGE}"
-        found: set[str] = set()
-        seen: set[str] = set()
-        while len(seen) < MAX_PAGES:
-            seen.add(url)
-            try:
-                answer = await session.call(
-                    operation, "GET", url, (pull(repository.path),), ok=(200,), limit=_MAX_PAGE_BYTES
-                )
-            except NotFound:
-                if len(seen) > 1:
-                    raise  # it was there a page ago: the list is cut short
-                return ()
-            found.update(_read_tags(operation, answer.body))
-            link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
-            if not link:
-                return tuple(sorted(found))
-            try:
-                url = join(url, link[1])
-            except RegistryError as error:
-                raise named(operation, error) from error
-            if origin(url) != origin(session.base):
-                raise RegistryError(f"{operation}: the next page is on another host, {host_of(url)}")
-            if url in seen:
-                raise RegistryError(f"{operation}: the pages go in a circle")
-        raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
+        tags = await list_tags(self._session(repository.host), repository)
+        if not tags:
+            self._tagless.add(repository)
+        return tags
+
+    def is_tagless(self, repository: Repository) -> bool:
+        """Whether `tags` found none in this run, so that blobs are hardly there either. False where nobody asked."""
+        return repository in self._tagless
 
 
 def _changed(reference: Reference, tried: bool) -> RegistryError | ChangedMeanwhile:
@@ -369,16 +387,6 @@ def _changed(reference: Reference, tried: bool) -> RegistryError | ChangedMeanwh
     return ChangedMeanwhile(
         f"write {reference}: the tag changed while its image was on the way; it was left alone", hint=hint
     )
-
-
-def _read_tags(operation: str, body: bytes) -> list[str]:
-    try:
-        tags = json.loads(body)["tags"]
-        if not isinstance(tags, list | None):  # null for a repository without tags
-            raise TypeError("no list")
-        return [tag for tag in tags or () if is_tag(tag)]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RegistryError(f"{operation}: the answer is not a list of tags") from error
 
 
 def _stated_digest(header: str) -> Digest | None:

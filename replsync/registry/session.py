@@ -2,18 +2,20 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
-import aiohttp
 import tenacity
 
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
+from replsync.registry.chunk_size import ChunkBounds, ChunkSize
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.places import Places
 from replsync.registry.refusal import MAX_ERROR_BODY, failure, named, not_signed_in, read_errors
 from replsync.registry.sign_in import (
     MAX_TOKEN_ANSWER,
@@ -29,7 +31,12 @@ from replsync.registry.transport import Answer, Body, Transport, read_bounded
 
 _PASSING = {408, 429, 500, 502, 503, 504, 520, 522, 524}
 _OVERLOOKED = "MANIFEST_BLOB_UNKNOWN"  # distribution-spec, "Error Codes"
-_MAX_WAIT = 15.0  # seconds between two tries
+MAX_WAIT = 15.0
+"""Seconds between two tries, at most."""
+SMALL_BLOB = 1_000_000
+"""Bytes up to which a blob counts as any other request, and is held in memory."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-")
 
 Scopes = tuple[str, ...]
 
@@ -68,13 +75,34 @@ class Persistence:
     patience: float = 60.0
 
 
-def retrying(persistence: Persistence, *, patient: bool = False) -> tenacity.AsyncRetrying:
-    """The policy of retries: jittered exponential back-off. `patient` is for what may take any time: attempts count."""
-    stop: tenacity.stop.stop_base = tenacity.stop_after_attempt(persistence.attempts)
+def retrying(persistence: Persistence, *, progress: Callable[[], int] | None = None) -> tenacity.AsyncRetrying:
+    """The policy of retries: jittered exponential back-off.
+
+    `progress` is for what may take any time and many tries, such as a large
+    blob: only those count that got it no further than it was.
+    """
+    if progress is None:
+        stop = tenacity.stop_after_attempt(persistence.attempts) | tenacity.stop_after_delay(persistence.patience)
+        return _retrying(persistence, stop)
+    furthest, fruitless = progress(), 0
+
+    def is_stuck(_: tenacity.RetryCallState) -> bool:
+        nonlocal furthest, fruitless
+        reached = progress()
+        fruitless = 0 if reached > furthest else fruitless + 1
+        furthest = max(furthest, reached)
+        return fruitless >= persistence.attempts
+
+    return _retrying(persistence, is_stuck)
+
+
+def _retrying(
+    persistence: Persistence, stop: tenacity.stop.stop_base | Callable[[tenacity.RetryCallState], bool]
+) -> tenacity.AsyncRetrying:
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_passing),
-        stop=stop if patient else stop | tenacity.stop_after_delay(persistence.patience),
-        wait=tenacity.wait_random_exponential(multiplier=persistence.first_wait, max=_MAX_WAIT),
+        stop=stop,
+        wait=tenacity.wait_random_exponential(multiplier=persistence.first_wait, max=MAX_WAIT),
         reraise=True,
     )
 
@@ -96,10 +124,11 @@ _NO_PASS = _Pass("", None, math.inf)
 
 
 class Session:
-    """The way to one registry's host.
+    """The way to one registry's host, and what this run has learnt of it.
 
-    `parallelism` bounds the requests under way at once. Loopback hosts speak
-    http, all others https unless `plain_http`.
+    `parallelism` bounds the requests under way at once, `transfers` the large
+    blobs; both begin lower and follow how the host is doing. Loopback hosts
+    speak http, all others https unless `plain_http`.
     """
 
     def __init__(
@@ -109,16 +138,21 @@ class Session:
         credentials: CredentialStore,
         *,
         parallelism: int,
+        transfers: int,
         persistence: Persistence,
+        chunks: ChunkBounds,
         plain_http: bool,
     ) -> None:
         self.host = host
         self.persistence = persistence
+        self.chunk_size = ChunkSize(chunks)
+        self.takes_chunks = True
         scheme = "http" if plain_http or is_loopback(host) else "https"
         self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
         self._transport = transport
         self._credentials = credentials
-        self._slots = asyncio.Semaphore(parallelism)
+        self._places = Places(parallelism)
+        self.streams = Places(min(transfers, parallelism))
         self._challenge: Challenge | None = None
         self._passes: dict[Scopes, _Pass] = {}
         self._asking: dict[Scopes, asyncio.Lock] = {}
@@ -159,42 +193,83 @@ class Session:
         async with nullcontext() if in_turn else self.turn():
             return await attempt() if once else await retrying(self.persistence)(attempt)
 
-    def turn(self) -> asyncio.Semaphore:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Have one of the host's places, for as long as it is held.
 
-        Held around all tries of a call: their clock must not run while others have their turn.
+        Held around all tries of a call: their clock must not run while others
+        have their turn. Whoever has one waits for nothing else, so that nobody waits for ever.
         """
-        return self._slots
+        return self._places.one()
 
     async def upload(
         self, operation: str, method: str, url: str, scopes: Scopes, headers: Mapping[str, str], body: Body, size: int
     ) -> Answer:
-        """Send a streamed body, once: whether it arrived is for the caller to find out. Any status is returned."""
+        """Send a streamed body, once: whether it arrived is for the caller to find out. Any status is returned.
+
+        A large one takes no place: whoever sends it has one of `streams`.
+        """
 
         async def send(signed: dict[str, str]) -> Answer:
             return await self._transport.send(method, url, signed, body, size, limit=MAX_ERROR_BODY)
 
-        return await self._signed(operation, url, scopes, headers, send)
+        async with self.turn() if size <= SMALL_BLOB else nullcontext():
+            return await self._signed(operation, url, scopes, headers, send)
 
     @asynccontextmanager
-    async def stream(self, operation: str, path: str, scopes: Scopes) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open a GET whose body the caller reads. Not tried again: only the caller knows what it has used already."""
+    async def stream(
+        self, operation: str, path: str, scopes: Scopes, start: int = 0
+    ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Open a GET from byte `start` on; gives the byte that the parts really begin at.
+
+        Not tried again: only the caller knows what it has used already. It
+        takes no place: whoever reads much has one of `streams`.
+        """
         url = self._url(operation, path)
+        asked = {"Range": f"bytes={start}-"} if start else {}
+        begun = time.monotonic()
         try:
-            async with self._slots, AsyncExitStack() as stack:
+            async with AsyncExitStack() as stack:
                 used = await self._pass(operation, url, scopes)
-                response = await stack.enter_async_context(self._transport.open("GET", url, used.headers))
+                response = await stack.enter_async_context(self._transport.open("GET", url, {**asked, **used.headers}))
                 head = Answer(response.status, response.headers, b"", str(response.url))
                 if fresh := await self._renewed(operation, head, scopes, used):
                     await stack.aclose()
-                    response = await stack.enter_async_context(self._transport.open("GET", url, fresh.headers))
-                if response.status != 200:
+                    signed = {**asked, **fresh.headers}
+                    response = await stack.enter_async_context(self._transport.open("GET", url, signed))
+                if response.status not in (200, 206) or (response.status == 206 and not start):
                     body = await read_bounded(response, MAX_ERROR_BODY)
                     answer = Answer(response.status, response.headers, body, str(response.url))
+                    if response.status in _PASSING:
+                        self._had_trouble(begun)
                     raise self.failure(operation, answer, scopes)
-                yield response
+                first = _first_byte(response.headers.get("Content-Range", "")) if response.status == 206 else 0
+                if first is None or first > start:
+                    raise RegistryError(f"{operation}: the registry answers with another range than was asked for")
+                yield first, self._transport.parts(response)
+        except RegistryUnreachable as error:
+            self._had_trouble(begun)
+            raise named(operation, error) from error
         except RegistryError as error:
             raise named(operation, error) from error
+
+    def _had_trouble(self, begun: float) -> None:
+        self._places.had_trouble(begun)
+        self.streams.had_trouble(begun)
+
+    async def _watched(self, send: Callable[[dict[str, str]], Awaitable[Answer]], headers: dict[str, str]) -> Answer:
+        """Send, and learn how the host is doing."""
+        begun = time.monotonic()
+        try:
+            answer = await send(headers)
+        except RegistryUnreachable:
+            self._had_trouble(begun)
+            raise
+        if answer.status in _PASSING:
+            self._had_trouble(begun)
+        else:
+            self._places.went_well(time.monotonic() - begun)
+            self.streams.went_well(0)
+        return answer
 
     def failure(self, operation: str, answer: Answer, scopes: Scopes = ()) -> ReplsyncError:
         """Return the error that an answer means; what this session keeps secret is taken out of its words."""
@@ -230,9 +305,9 @@ class Session:
         """Send with what is known of signing in; on 401 learn from the challenge and send once more."""
         try:
             used = await self._pass(operation, url, scopes)
-            answer = await send({**headers, **used.headers})
+            answer = await self._watched(send, {**headers, **used.headers})
             if fresh := await self._renewed(operation, answer, scopes, used):
-                answer = await send({**headers, **fresh.headers})
+                answer = await self._watched(send, {**headers, **fresh.headers})
             return answer
         except RegistryError as error:
             raise named(operation, error) from error
@@ -297,3 +372,9 @@ class Session:
         token = read_token(answer.body, time.monotonic())
         self._secrets.add(token.value)
         return _Pass(f"Bearer {token.value}", credential, token.expires_at)
+
+
+def _first_byte(content_range: str) -> int | None:
+    """Read Content-Range (RFC 9110, 14.4); None where it can't be read."""
+    found = _CONTENT_RANGE.match(content_range)
+    return int(found[1]) if found else None

@@ -29,9 +29,6 @@ from replsync.oci.reference import is_loopback
 from replsync.registry.address import host_of, join, origin
 
 MAX_REDIRECTS = 10
-MAX_RETRY_AFTER = 120.0
-"""Seconds; a server that asks for more is asked again after this."""
-
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BUFFER = 1024 * 1024
 
@@ -41,11 +38,19 @@ Body = Callable[[], AsyncIterator[bytes]]
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """Seconds: to connect, between two signs of life, and for a whole answer (a stream's excepted)."""
+    """How long a peer is waited for, in seconds.
+
+    To connect, between two signs of life, and for a whole answer (a stream's
+    excepted). A peer that asks for more patience than `retry_after` is asked
+    again after that. `least_rate` is in bytes per second: a stream that is
+    slower through a whole `idle` counts as broken.
+    """
 
     connect: float = 10.0
     idle: float = 30.0
     answer: float = 300.0
+    retry_after: float = 120.0
+    least_rate: float = 1000.0
 
 
 @dataclass(frozen=True)
@@ -253,6 +258,25 @@ class Transport:
             return
         raise RegistryError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
 
+    async def parts(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """Stream the rest of an answer. Raises TimeoutError where it comes too slowly: see `TimeLimits.least_rate`.
+
+        Only the time counts that the peer was waited for, not what the reader does in between.
+        """
+        waited, received = 0.0, 0
+        while True:
+            asked = time.monotonic()
+            part = await response.content.readany()
+            waited += time.monotonic() - asked
+            received += len(part)
+            if not part:
+                return
+            if waited >= self.limits.idle:
+                if received < self.limits.least_rate * waited:
+                    raise TimeoutError
+                waited, received = 0.0, 0
+            yield part
+
     async def _wait(self, url: str) -> None:
         """Wait where the host asked for it, whichever request it told so."""
         while (seconds := self._not_before.get(host_of(url), 0.0) - time.monotonic()) > 0:
@@ -260,6 +284,7 @@ class Transport:
 
     def _note_retry_after(self, status: int, headers: CIMultiDictProxy[str], url: str) -> None:
         if status in (429, 503) and (seconds := retry_after(headers.get("Retry-After"), time.time())) is not None:
+            seconds = min(seconds, self.limits.retry_after)
             host = host_of(url)
             self._not_before[host] = max(self._not_before.get(host, 0.0), time.monotonic() + seconds)
 
@@ -273,7 +298,7 @@ class Transport:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3), as seconds from `now`, 0 to 120."""
+    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3), as seconds from `now`, 0 or more."""
     if not value:
         return None
     try:
@@ -283,7 +308,7 @@ def retry_after(value: str | None, now: float) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
         except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else None
+    return max(seconds, 0.0) if seconds == seconds else None
 
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:

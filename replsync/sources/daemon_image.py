@@ -41,9 +41,10 @@ class OpenDaemonImage:
         """The image manifest that was made for it: Docker schema 2."""
         return self.saved.tree
 
-    async def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
-        """Open a stream of the blob's bytes."""
+    async def read(self, blob: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Open a stream of the blob's bytes from byte `start` on."""
         with self.saved.files[blob.digest].open("rb") as file:
+            file.seek(start)
             while part := await asyncio.to_thread(file.read, _PART):
                 yield part
 

@@ -36,8 +36,8 @@ class OpenImage(Protocol):
         """The registry's repository that holds the blobs; None where the source is no registry."""
         ...
 
-    def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
-        """Open a stream of the blob's bytes, from the beginning, as often as it is called."""
+    def read(self, blob: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Open a stream of the blob's bytes from byte `start` on, as often as it is called."""
         ...
 
 

@@ -24,9 +24,9 @@ class OpenRegistryImage:
     repository: Repository
     tree: ImageTree
 
-    def read(self, blob: Descriptor) -> AsyncGenerator[bytes, None]:
-        """Open a stream of the blob's bytes."""
-        return self.client.read_blob(self.repository, blob)
+    def read(self, blob: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Open a stream of the blob's bytes from byte `start` on."""
+        return self.client.read_blob(self.repository, blob, start)
 
 
 class RegistryImage:
@@ -49,9 +49,11 @@ class RegistryImage:
         """Read the image manifests, once. Raises UnsupportedImage for what is never copied."""
         async with self._reading:
             if self._tree is None:
-                reference = self._name.reference
-                exactly = replace(reference, digest=reference.digest or await self._look_up())
-                self._tree = await self._client.tree(exactly)
+                async with self._looking:  # one request tells both, if nobody has asked for the digest yet
+                    reference = self._name.reference
+                    exactly = replace(reference, digest=reference.digest or self._digest)
+                    self._tree = await self._client.tree(exactly)
+                    self._digest = self._tree.root.digest
         return self._tree
 
     async def _look_up(self) -> Digest:

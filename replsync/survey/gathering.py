@@ -1,18 +1,20 @@
 """Asks the target and the sources for all that a plan depends on. It decides nothing.
 
 Each tag of the manifest costs one HEAD at the target and one at its source;
-only where those differ is more read.
+only where those differ is more read. A tag that isn't in the target's list costs
+nothing there, and its source's image manifest is read at once.
 """
 
 import re
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
+from typing import Protocol
 
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
 from replsync.manifest.labels import concern, is_among
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
-from replsync.oci.reference import Reference
+from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import RegistrySource, SourceName, spoken
 from replsync.oci.tag_state import (
     Absent,
@@ -71,57 +73,61 @@ async def gather(
     inventory: dict[Reference, TagState] = {}
     wanted: dict[Reference, Wanted] = {}
 
-    async def listed(image: Image, tag: Tag) -> None:
+    async def listed(image: Image, tag: Tag, there: Collection[str] | None) -> None:
         reference = target.repository(image.name).tagged(tag.tag)
-        inventory[reference], wanted[reference] = await _listed(image, tag, reference, client, offer)
+        found = await _head(client, reference, there)
+        inventory[reference], wanted[reference] = await _listed(image, tag, reference, found, client, offer)
 
-    async def retired(reference: Reference) -> None:
-        found = await _head(client, reference)
+    async def retired(reference: Reference, there: Collection[str] | None) -> None:
+        found = await _head(client, reference, there)
         inventory[reference] = await read_tag(client, reference) if isinstance(found, Descriptor) else found
 
     async def unlisted(reference: Reference) -> None:
         inventory[reference] = await read_tag(client, reference)
 
-    def named() -> Iterator[Coroutine[Any, Any, None]]:
-        for image in manifest.images:
-            tags = (tag for tag in image.tags if is_among(f"{image.name}:{tag.tag}", patterns))
-            yield from (listed(image, tag) for tag in tags)
-            repository = target.repository(image.name)
-            entries = (entry for entry in image.retired if is_among(f"{image.name}:{entry.tag}", patterns))
-            yield from (retired(repository.tagged(entry.tag)) for entry in entries)
+    async def of(image: Image) -> None:
+        repository = target.repository(image.name)
+        there = None if manifest.policy.unlisted == "ignore" else frozenset(await _tags(repository, client))
+        tags = [tag for tag in image.tags if is_among(f"{image.name}:{tag.tag}", patterns)]
+        entries = [entry for entry in image.retired if is_among(f"{image.name}:{entry.tag}", patterns)]
+        await together(
+            chain(
+                (listed(image, tag, there) for tag in tags),
+                (retired(repository.tagged(entry.tag), there) for entry in entries),
+                (unlisted(repository.tagged(tag)) for tag in _others(image, there or (), patterns)),
+            )
+        )
 
-    await together(named())
-    if manifest.policy.unlisted != "ignore":
-        await together(unlisted(reference) for reference in await _others(manifest, target, client, patterns))
+    await together(of(image) for image in manifest.images if concern(patterns, image.name))
     return Situation(target, inventory, wanted, offer.daemon_pushes, tuple(patterns))
 
 
-async def _others(
-    manifest: Manifest, target: Target, client: RegistryClient, patterns: Sequence[str]
-) -> list[Reference]:
-    """The tags of the manifest's images that it doesn't name."""
-
-    async def of(image: Image) -> list[Reference]:
-        repository = target.repository(image.name)
-        known = {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
-        try:
-            return [
-                repository.tagged(tag)
-                for tag in await client.tags(repository)
-                if tag not in known and not _REFERRERS.match(tag) and is_among(f"{image.name}:{tag}", patterns)
-            ]
-        except PermissionDenied as error:
-            raise PermissionDenied(error.message, hint=_NO_LIST, host=error.host) from error
-        except RegistryError as error:
-            raise RegistryError(
-                error.message, hint=error.hint or _NO_LIST, status=error.status, codes=error.codes
-            ) from error
-
-    images = [image for image in manifest.images if concern(patterns, image.name)]
-    return [reference for found in await together(map(of, images)) for reference in found]
+def _others(image: Image, there: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The tags of an image that the manifest doesn't name."""
+    named = {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
+    return [
+        tag
+        for tag in sorted(there)
+        if tag not in named and not _REFERRERS.match(tag) and is_among(f"{image.name}:{tag}", patterns)
+    ]
 
 
-async def _head(client: RegistryClient, reference: Reference) -> Descriptor | Absent | Unreadable:
+async def _tags(repository: Repository, client: RegistryClient) -> tuple[str, ...]:
+    try:
+        return await client.tags(repository)
+    except PermissionDenied as error:
+        raise PermissionDenied(error.message, hint=_NO_LIST, host=error.host) from error
+    except RegistryError as error:
+        hint = error.hint or _NO_LIST
+        raise RegistryError(error.message, hint=hint, status=error.status, codes=error.codes) from error
+
+
+async def _head(
+    client: RegistryClient, reference: Reference, there: Collection[str] | None
+) -> Descriptor | Absent | Unreadable:
+    """What a tag points at; not asked for where the registry's list, if it was read, doesn't have the tag."""
+    if there is not None and reference.tag not in there:
+        return Absent()
     try:
         return await client.head(reference) or Absent()
     except RegistryError as error:
@@ -129,9 +135,13 @@ async def _head(client: RegistryClient, reference: Reference) -> Descriptor | Ab
 
 
 async def _listed(
-    image: Image, tag: Tag, reference: Reference, client: RegistryClient, offer: Offer
+    image: Image,
+    tag: Tag,
+    reference: Reference,
+    found: Descriptor | Absent | Unreadable,
+    client: RegistryClient,
+    offer: Offer,
 ) -> tuple[TagState, Wanted]:
-    found = await _head(client, reference)
     if not isinstance(found, Descriptor):
         return found, await _pushable(await _wanted(image, tag, reference, found, offer), client, offer)
     # What a tombstone replaced is looked at first: it decides whether a source is needed.
@@ -149,8 +159,11 @@ async def _state(client: RegistryClient, reference: Reference) -> TagState:
 
 
 def _is_tiny(found: Descriptor) -> bool:
-    """Whether it may be a tombstone, which even the same digest at the source doesn't make an image."""
-    return found.media_type == DOCKER_MANIFEST and found.size < 1024
+    """Whether it may be a tombstone, which even the same digest at the source doesn't make an image.
+
+    Its image manifest has one layer and no more: 420 bytes as replsync writes it, 530 as Docker does.
+    """
+    return found.media_type == DOCKER_MANIFEST and found.size <= 640
 
 
 async def _wanted(

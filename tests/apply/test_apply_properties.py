@@ -81,7 +81,7 @@ async def _check(sandbox: RunningSandbox, app: str, entry: dict[str, object], un
 
         async def plan() -> tuple[Plan, RegistryEngine]:
             blobs = BlobMap(client, [target.repository("worker")])
-            engine = RegistryEngine(client, Sources(client), blobs, 4)
+            engine = RegistryEngine(client, Sources(client), blobs)
             actions = await measured(decide(manifest, await gather(manifest, target, client, engine)), engine, blobs)
             return Plan("test", "2026-01-01T00:00:00Z", (), actions), engine
 

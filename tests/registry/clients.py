@@ -1,17 +1,18 @@
 """Clients to test, and what to point them at."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Reference, Repository
+from replsync.registry.blob_upload import BlobBytes
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.session import Persistence
-from replsync.registry.transport import Body, TimeLimits, Transport
+from replsync.registry.transport import TimeLimits, Transport
 from tests.servers.registry import Credentials
 
 AT_ONCE = Settings(persistence=Persistence(attempts=4, first_wait=0))
@@ -51,13 +52,15 @@ def blob_of(data: bytes) -> Descriptor:
     return Descriptor("application/octet-stream", sha256(data), len(data))
 
 
-def body_of(*parts: bytes) -> Body:
-    """A body of these parts."""
+def body_of(*parts: bytes) -> BlobBytes:
+    """A blob's bytes, in these parts."""
 
-    async def body() -> AsyncIterator[bytes]:
+    async def body(start: int) -> AsyncGenerator[bytes, None]:
         for part in parts:
             await asyncio.sleep(0)
-            yield part
+            if start < len(part):
+                yield part[start:]
+            start = max(start - len(part), 0)
 
     return body
 

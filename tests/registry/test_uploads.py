@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from aiohttp import web
@@ -12,7 +12,7 @@ from replsync.oci.tag_state import Absent
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.inventory import read_tag
 from replsync.registry.session import Persistence
-from replsync.registry.transport import Body
+from replsync.registry.blob_upload import BlobBytes
 from tests.registry.clients import IMPATIENT, blob_of, body_of, open_client, repository, tag, uploads
 from tests.registry.scripted import Answer, Reply, Scripted, StartScripted, broken_after, hang, refusal, reset
 from tests.servers.registry import RegistryServer
@@ -26,7 +26,8 @@ LARGE = blob_of(PART * 16)
 """More than the buffers of a connection hold."""
 
 
-async def large() -> AsyncIterator[bytes]:
+async def large(start: int) -> AsyncGenerator[bytes, None]:
+    assert not start
     for _ in range(16):
         yield PART
 
@@ -39,7 +40,8 @@ class Opened:
         self.opened = 0
         self.closed = 0
 
-    async def __call__(self) -> AsyncIterator[bytes]:
+    async def __call__(self, start: int) -> AsyncGenerator[bytes, None]:
+        assert not start
         self.opened += 1
         try:
             yield b"da"
@@ -50,7 +52,7 @@ class Opened:
             self.closed += 1
 
 
-async def send(client: RegistryClient, scripted: Scripted, body: Body | None = None) -> None:
+async def send(client: RegistryClient, scripted: Scripted, body: BlobBytes | None = None) -> None:
     await client.upload(repository(scripted.host), DATA, body or body_of(b"da", b"ta"))
 
 

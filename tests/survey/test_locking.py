@@ -59,7 +59,7 @@ def there(sandbox: RunningSandbox) -> Uploader:
 async def sources_of(uploader: Uploader) -> AsyncIterator[Offer]:
     """An engine that has looked at nothing yet, signed in at the uploader's registry."""
     async with open_client({uploader.host: uploader.creds}) as client:
-        yield RegistryEngine(client, Sources(client), BlobMap(client, []), 4)
+        yield RegistryEngine(client, Sources(client), BlobMap(client, []))
 
 
 @asynccontextmanager

@@ -1,0 +1,59 @@
+"""The tags of a repository (distribution-spec, "Listing Tags")."""
+
+import json
+import re
+
+from replsync.errors import NotFound, RegistryError
+from replsync.oci.reference import Repository, is_tag
+from replsync.registry.address import host_of, join, origin
+from replsync.registry.refusal import named
+from replsync.registry.session import Session, pull
+
+MAX_PAGES = 10_000
+_PAGE = 1000
+_MAX_PAGE_BYTES = 8 * 1024 * 1024
+_LINK = re.compile(r"""<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?""", re.IGNORECASE)
+
+
+async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]:
+    """Return every tag of a repository, sorted; none where the registry doesn't know it.
+
+    Raises RegistryError where the list can't be read to its end.
+    """
+    operation = f"list the tags of {repository}"
+    url = f"{session.base}/v2/{repository.path}/tags/list?n={_PAGE}"
+    found: set[str] = set()
+    seen: set[str] = set()
+    while len(seen) < MAX_PAGES:
+        seen.add(url)
+        try:
+            answer = await session.call(
+                operation, "GET", url, (pull(repository.path),), ok=(200,), limit=_MAX_PAGE_BYTES
+            )
+        except NotFound:
+            if len(seen) > 1:
+                raise  # it was there a page ago: the list is cut short
+            return ()
+        found.update(_read_tags(operation, answer.body))
+        link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
+        if not link:
+            return tuple(sorted(found))
+        try:
+            url = join(url, link[1])
+        except RegistryError as error:
+            raise named(operation, error) from error
+        if origin(url) != origin(session.base):
+            raise RegistryError(f"{operation}: the next page is on another host, {host_of(url)}")
+        if url in seen:
+            raise RegistryError(f"{operation}: the pages go in a circle")
+    raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
+
+
+def _read_tags(operation: str, body: bytes) -> list[str]:
+    try:
+        tags = json.loads(body)["tags"]
+        if not isinstance(tags, list | None):  # null for a repository without tags
+            raise TypeError("no list")
+        return [tag for tag in tags or () if is_tag(tag)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RegistryError(f"{operation}: the answer is not a list of tags") from error
