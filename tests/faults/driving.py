@@ -4,14 +4,14 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replsync.cli import workspace
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import Settings
 from replsync.registry.session import Persistence
 from replsync.registry.transport import TimeLimits
@@ -24,7 +24,8 @@ PASSWORD = "correct-horse-battery-staple"
 
 ATTEMPTS = 4
 _PERSISTENCE = Persistence(attempts=ATTEMPTS, first_wait=0.02, patience=20)
-_LIMITS = {"connect": 2.0, "idle": 1.0, "answer": 1.5, "retry_after": 1.0, "least_rate": 20_000.0}
+_LIMITS = TimeLimits(connect=2, idle=1, answer=1.5, retry_after=1, least_rate=20_000)
+_CHUNKS = ChunkBounds(smallest=64 * 1024, largest=256 * 1024, seconds=0.5)
 _FOREIGN = ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "REPLICATED_API_TOKEN", "REPLICATED_APP", "SOURCE_DATE_EPOCH")
 
 _FAILED = re.compile(r"^ *! ([\w.-]+:[\w.-]+) \w+$\n +(.+)$", re.MULTILINE)
@@ -37,26 +38,16 @@ _NEVER_STARTED = (1, 4, 7)
 
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what the command line waits for; everything else is wired as it always is."""
-    known = {field.name for field in fields(TimeLimits)}
-    limits = {name: seconds for name, seconds in _LIMITS.items() if name in known}
 
     def settings(**given: Any) -> Settings:
-        return Settings(**{**given, "persistence": _PERSISTENCE, **_chunks()})
+        return Settings(**{**given, "persistence": _PERSISTENCE, "chunks": _CHUNKS})
 
-    monkeypatch.setattr(workspace, "TimeLimits", partial(_limited, limits))
+    monkeypatch.setattr(workspace, "TimeLimits", _limited)
     monkeypatch.setattr(workspace, "Settings", settings)
 
 
-def _limited(limits: Mapping[str, float], **_: Any) -> TimeLimits:
-    return TimeLimits(**limits)
-
-
-def _chunks() -> dict[str, Any]:
-    try:
-        from replsync.registry.chunk_size import ChunkBounds  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return {}
-    return {"chunks": ChunkBounds(smallest=64 * 1024, largest=256 * 1024, seconds=0.5)}
+def _limited(**_: Any) -> TimeLimits:
+    return _LIMITS
 
 
 def environment(folder: Path, hosts: Mapping[str, Credentials]) -> dict[str, str]:

@@ -72,12 +72,11 @@ class Rules:
     def take(self, kind: Kind) -> Fault | None:
         """The fault for the next request of this kind, counted as injected."""
         with self._lock:
-            for fault in self._faults:
-                if fault.kind is not kind:
-                    continue
+            matching = [fault for fault in self._faults if fault.kind is kind]
+            for fault in matching:
                 self._seen[fault] += 1
-                fits = self._seen[fault] > fault.skip and (fault.times is None or self._hits[fault] < fault.times)
-                if fits:
+            for fault in matching:
+                if self._seen[fault] > fault.skip and (fault.times is None or self._hits[fault] < fault.times):
                     self._hits[fault] += 1
                     return fault
         return None

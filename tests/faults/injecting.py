@@ -76,7 +76,7 @@ class Injector:
                 here = f"http://{exchange.own}{exchange.request.path}"
                 await exchange.say(*response(307, [("Location", here)]))
             case What.ELSEWHERE:
-                await self._send_elsewhere(exchange)
+                await self._send_elsewhere(exchange, fault)
             case _:
                 assert_never(fault.what)
 
@@ -101,8 +101,7 @@ class Injector:
         await exchange.forward()
         head, _ = await exchange.hear()
         if head.status != (404 if fault.what is What.LYING_THERE else 200):
-            self._rules.give_back(fault)
-            exchange.seen.fault = None
+            self._spare(exchange, fault)
             await exchange.say(head)
         elif fault.what is What.LYING_ABSENT:
             await exchange.say(*response(404))
@@ -116,17 +115,26 @@ class Injector:
             headers = [("Docker-Content-Digest", stated), ("Content-Type", kind), ("Content-Length", "1234")]
             await exchange.say(Response("HTTP/1.1 200 OK", headers))
 
-    async def _send_elsewhere(self, exchange: Exchange) -> None:
-        place = self._elsewhere
-        place.lend(repository_of(exchange.request.path), exchange.request.get("Authorization"))
-        if exchange.kind not in (Kind.POST, Kind.PATCH):
-            await exchange.say(*response(307, [("Location", f"http://{place.host}{exchange.request.path}")]))
+    async def _send_elsewhere(self, exchange: Exchange, fault: Fault) -> None:
+        place, path = self._elsewhere, exchange.request.path
+        authorization = exchange.request.get("Authorization")
+        place.lend(repository_of(path), authorization)
+        if authorization and exchange.kind not in (Kind.POST, Kind.PATCH):
+            await exchange.say(*response(307, [("Location", f"http://{place.host}{path}")]))
             return
         await exchange.forward()
         head, body = await exchange.hear()
-        location = head.get("Location").removeprefix(f"http://{exchange.own}")
-        headers = [*head.without("Location").headers, ("Location", f"http://{place.host}{location}")]
-        await exchange.say(Response(head.start, headers), body)
+        if not authorization:  # it wants a sign-in before it sends anybody anywhere
+            self._spare(exchange, fault)
+        else:
+            location = head.get("Location").removeprefix(f"http://{exchange.own}")
+            headers = [*head.without("Location").headers, ("Location", f"http://{place.host}{location}")]
+            head = Response(head.start, headers)
+        await exchange.say(head, body)
+
+    def _spare(self, exchange: Exchange, fault: Fault) -> None:
+        self._rules.give_back(fault)
+        exchange.seen.fault = None
 
 
 def _size_in(manifest: bytes) -> tuple[int, int]:
