@@ -9,6 +9,7 @@ import pytest
 from tests.faults.driving import PASSWORD, environment
 from tests.faults.fault import Ceiling, Fault
 from tests.faults.proxy import fault_proxy
+from tests.faults.registries import docker_registry_in
 from tests.faults.rig import USER, Prepare, Rig
 from tests.faults.scenario import Site, fill_source, fill_target, manifest
 from tests.faults.table import Side
@@ -17,11 +18,12 @@ from tests.servers.sandbox import StartSandbox
 
 
 @pytest.fixture(scope="session")
-def full_source(docker_registry: RegistryServer) -> Site:
-    """A registry that has all that is to be copied."""
-    site = Site(docker_registry.host, "fault-matrix")
-    fill_source(site)
-    return site
+def full_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A registry of its own that has all that is to be copied."""
+    with docker_registry_in(tmp_path_factory.mktemp("source")) as host:
+        site = Site(host, "fault-matrix")
+        fill_source(site)
+        yield site
 
 
 @pytest.fixture

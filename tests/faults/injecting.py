@@ -39,7 +39,7 @@ class Injector:
         await exchange.measure()
         match fault.what:
             case What.RESET | What.TRUNCATED:
-                await _reach(exchange, fault.position)
+                await _reach(exchange, fault.position, in_answer=True)
                 await (exchange.client.reset() if fault.what is What.RESET else exchange.client.end())
                 raise BrokenMessage(fault.what)
             case What.CORRUPT | What.UNNOTICED:
@@ -143,20 +143,21 @@ def _size_in(manifest: bytes) -> tuple[int, int]:
     return found.start(1), ord("0") + (found[1][0] - ord("0") + 1) % 10
 
 
-async def _reach(exchange: Exchange, position: Position) -> None:
-    """Let the exchange go on as far as `position`."""
-    if exchange.has_body:
-        if position is Position.FIRST:
-            return
-        if position is not Position.AFTER:
-            await exchange.forward(exchange.offset(position))
-            exchange.drop_upstream()
-            return
-    elif position is Position.FIRST:
-        return
-    await exchange.forward()
-    head, body = await exchange.hear()
-    if position is not Position.AFTER:
+async def _reach(exchange: Exchange, position: Position, *, in_answer: bool = False) -> None:
+    """Let the exchange go on as far as `position`.
+
+    Where there is no body to be in, that is before the registry hears of it;
+    or, `in_answer`, when so much of its answer is sent.
+    """
+    if position is Position.AFTER:
+        await exchange.forward()
+        await exchange.hear()
+    elif position is not Position.FIRST and exchange.has_body:
+        await exchange.forward(exchange.offset(position))
+        exchange.drop_upstream()
+    elif position is not Position.FIRST and in_answer:
+        await exchange.forward()
+        head, body = await exchange.hear()
         await exchange.client.write(_part(exchange, head, body, position)[0])
 
 

@@ -41,3 +41,9 @@ class Prepare(Protocol):
     """Prepares a run with these faults; `tokens`: the registry behind the proxy signs in by token."""
 
     def __call__(self, side: Side, *faults: Fault, tokens: bool = False, ceiling: Ceiling | None = None) -> Rig: ...
+
+
+def check_quiet(proxy: FaultProxy, output: str) -> None:
+    """Fail where a credential or token shows."""
+    told = {secret for secret in {*proxy.secrets, PASSWORD} if secret and secret in output}
+    assert not told, output

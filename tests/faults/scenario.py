@@ -89,7 +89,7 @@ def source_tag(tag: Tag) -> str:
     return tag.replace(":", "-")
 
 
-def manifest(target: str, source: str, target_prefix: str, source_prefix: str) -> str:
+def manifest(target: str, source: str, target_prefix: str, source_prefix: str, *, retires: bool = True) -> str:
     """The manifest for replsync; `target` and `source` are hosts as it is to reach them. JSON is YAML too."""
     images = []
     for image in ("worker", "api"):
@@ -98,7 +98,7 @@ def manifest(target: str, source: str, target_prefix: str, source_prefix: str) -
             for tag in WANTED
             if tag.startswith(f"{image}:")
         ]
-        retired = [{"tag": "0.9", "reason": REASON}] if image == "worker" else []
+        retired = [{"tag": "0.9", "reason": REASON}] if retires and image == "worker" else []
         images.append({"name": image, "mutable": ["latest"], "tags": tags, "retired": retired})
     return json.dumps({"version": 1, "app": target_prefix, "registry": target, "images": images})
 

@@ -2,21 +2,14 @@
 
 import pytest
 
-from tests.faults.driving import PASSWORD, check_honest
+from tests.faults.driving import check_honest
 from tests.faults.kinds import Kind
-from tests.faults.proxy import FaultProxy
-from tests.faults.rig import Prepare
+from tests.faults.rig import Prepare, check_quiet
 from tests.faults.scenario import State
 from tests.faults.table import CELLS, Cell, Side
 
 MOST_REQUESTS = 600
 """More than any cell may take: without a fault there are a good hundred."""
-
-
-def check_quiet(proxy: FaultProxy, output: str) -> None:
-    """Fail where a credential or token shows."""
-    told = {secret for secret in {*proxy.secrets, PASSWORD} if secret and secret in output}
-    assert not told, output
 
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["open", "tokens"])
