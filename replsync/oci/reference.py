@@ -7,6 +7,7 @@ took over ("Pulling manifests": `<name>` and `<reference>`).
 import ipaddress
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from replsync.oci.digest import Digest, parse_digest
 
@@ -34,6 +35,7 @@ def is_host(text: str) -> bool:
     return bool(_HOST.fullmatch(text))
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether `host` (with or without a port) is this machine: localhost, 127.0.0.0/8 or ::1."""
     name = host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]

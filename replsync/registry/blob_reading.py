@@ -9,7 +9,8 @@ from replsync.errors import CorruptBlob, RegistryError
 from replsync.oci.digest import hasher_of
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
-from replsync.registry.session import MAX_WAIT, SMALL_BLOB, Session, is_passing, pull
+from replsync.registry.persistence import MAX_WAIT, is_passing
+from replsync.registry.session import SMALL_BLOB, Session, pull
 
 
 async def read_blob(

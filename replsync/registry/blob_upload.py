@@ -24,8 +24,9 @@ from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, Rep
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
 from replsync.registry.address import join
+from replsync.registry.persistence import MAX_WAIT, persistently
 from replsync.registry.refusal import named, read_errors
-from replsync.registry.session import MAX_WAIT, SMALL_BLOB, Session, push, retrying
+from replsync.registry.session import SMALL_BLOB, Session, push
 from replsync.registry.transport import Answer
 
 BlobBytes = Callable[[int], AsyncGenerator[bytes, None]]
@@ -53,7 +54,7 @@ async def upload_blob(
     upload = _Upload(session, repository, blob, _Feed(content, sent))
     try:
         # However long a large blob takes, it goes on as long as it gets ahead.
-        await retrying(session.persistence, progress=lambda: upload.furthest)(upload.attempt)
+        await persistently(session.persistence, upload.attempt, progress=lambda: upload.furthest)
     except _SourceBroke as broke:
         raise broke.error from broke.error.__cause__
     finally:
@@ -278,7 +279,7 @@ class _Upload:
             self._forget()
             return
         try:
-            answer = await self._call("GET", self._location, ok=(204,))
+            answer = await self._call("GET", self._location, ok=(204,), once=False)
         except RegistryError:
             self._forget()
             return
@@ -308,9 +309,9 @@ class _Upload:
         return False
 
     async def _call(
-        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None
+        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None, once: bool = True
     ) -> Answer:
-        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=True)
+        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=once)
 
     def _at(self) -> str:
         if self._location is None:

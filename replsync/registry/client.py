@@ -35,7 +35,8 @@ from replsync.registry.blob_reading import read_blob
 from replsync.registry.blob_upload import BlobBytes, upload_blob
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.credentials import CredentialStore
-from replsync.registry.session import Persistence, Session, pull, push, retrying
+from replsync.registry.persistence import Persistence, persistently
+from replsync.registry.session import Session, pull, push
 from replsync.registry.tag_list import list_tags
 from replsync.registry.together import together
 from replsync.registry.transport import Transport
@@ -279,7 +280,7 @@ class RegistryClient:
                 raise RegistryError(error.message, hint=error.hint, status=503) from error
 
         async with session.turn():
-            await retrying(session.persistence)(attempt)
+            await persistently(session.persistence, attempt)
 
     async def refuse_changed(self, reference: Reference, before: Digest | None) -> None:
         """Raise ChangedMeanwhile where a tag doesn't point at `before`; for who can't write it with `put_tag`."""

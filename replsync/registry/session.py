@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
-import tenacity
-
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
 from replsync.registry.chunk_size import ChunkBounds, ChunkSize
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.persistence import PASSING, Persistence, persistently
 from replsync.registry.places import Places
 from replsync.registry.refusal import MAX_ERROR_BODY, failure, named, not_signed_in, read_errors
 from replsync.registry.sign_in import (
@@ -29,10 +28,6 @@ from replsync.registry.sign_in import (
 )
 from replsync.registry.transport import Answer, Body, Transport, read_bounded
 
-_PASSING = {408, 429, 500, 502, 503, 504, 520, 522, 524}
-_OVERLOOKED = "MANIFEST_BLOB_UNKNOWN"  # distribution-spec, "Error Codes"
-MAX_WAIT = 15.0
-"""Seconds between two tries, at most."""
 SMALL_BLOB = 1_000_000
 """Bytes up to which a blob counts as any other request, and is held in memory."""
 
@@ -49,62 +44,6 @@ def pull(repository: str) -> str:
 def push(repository: str) -> str:
     """The scope to write to `repository`."""
     return f"repository:{repository}:pull,push"
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the failure may be gone on the next try: no answer, 408, 429, most 5xx, and a blob that is overlooked.
-
-    Image manifests are put when all blobs are there; a registry that says
-    otherwise is writing a link to one of them anew, or lags behind itself.
-    """
-    if isinstance(error, RegistryUnreachable):
-        return True
-    return isinstance(error, RegistryError) and (error.status in _PASSING or _OVERLOOKED in error.codes)
-
-
-@dataclass(frozen=True)
-class Persistence:
-    """How often a request is tried at most.
-
-    In seconds: the longest wait before the second try, which doubles with each
-    further one; and after how long no further try begins.
-    """
-
-    attempts: int = 5
-    first_wait: float = 0.5
-    patience: float = 60.0
-
-
-def retrying(persistence: Persistence, *, progress: Callable[[], int] | None = None) -> tenacity.AsyncRetrying:
-    """The policy of retries: jittered exponential back-off.
-
-    `progress` is for what may take any time and many tries, such as a large
-    blob: only those count that got it no further than it was.
-    """
-    if progress is None:
-        stop = tenacity.stop_after_attempt(persistence.attempts) | tenacity.stop_after_delay(persistence.patience)
-        return _retrying(persistence, stop)
-    furthest, fruitless = progress(), 0
-
-    def is_stuck(_: tenacity.RetryCallState) -> bool:
-        nonlocal furthest, fruitless
-        reached = progress()
-        fruitless = 0 if reached > furthest else fruitless + 1
-        furthest = max(furthest, reached)
-        return fruitless >= persistence.attempts
-
-    return _retrying(persistence, is_stuck)
-
-
-def _retrying(
-    persistence: Persistence, stop: tenacity.stop.stop_base | Callable[[tenacity.RetryCallState], bool]
-) -> tenacity.AsyncRetrying:
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(is_passing),
-        stop=stop,
-        wait=tenacity.wait_random_exponential(multiplier=persistence.first_wait, max=MAX_WAIT),
-        reraise=True,
-    )
 
 
 @dataclass(frozen=True)
@@ -191,7 +130,7 @@ class Session:
             return answer
 
         async with nullcontext() if in_turn else self.turn():
-            return await attempt() if once else await retrying(self.persistence)(attempt)
+            return await attempt() if once else await persistently(self.persistence, attempt)
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Have one of the host's places, for as long as it is held.
@@ -239,7 +178,7 @@ class Session:
                 if response.status not in (200, 206) or (response.status == 206 and not start):
                     body = await read_bounded(response, MAX_ERROR_BODY)
                     answer = Answer(response.status, response.headers, body, str(response.url))
-                    if response.status in _PASSING:
+                    if response.status in PASSING:
                         self._had_trouble(begun)
                     raise self.failure(operation, answer, scopes)
                 first = _first_byte(response.headers.get("Content-Range", "")) if response.status == 206 else 0
@@ -264,7 +203,7 @@ class Session:
         except RegistryUnreachable:
             self._had_trouble(begun)
             raise
-        if answer.status in _PASSING:
+        if answer.status in PASSING:
             self._had_trouble(begun)
         else:
             self._places.went_well(time.monotonic() - begun)

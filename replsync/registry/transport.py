@@ -266,10 +266,10 @@ class Transport:
         waited, received = 0.0, 0
         while True:
             asked = time.monotonic()
-            part = await response.content.readany()
+            part, _ = await response.content.readchunk()  # as it came: to put parts together costs a copy
             waited += time.monotonic() - asked
             received += len(part)
-            if not part:
+            if not part and response.content.at_eof():
                 return
             if waited >= self.limits.idle:
                 if received < self.limits.least_rate * waited:

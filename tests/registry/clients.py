@@ -11,7 +11,7 @@ from replsync.oci.reference import Reference, Repository
 from replsync.registry.blob_upload import BlobBytes
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from replsync.registry.transport import TimeLimits, Transport
 from tests.servers.registry import Credentials
 

@@ -12,7 +12,7 @@ from replsync.oci.tag_state import Absent, Artifact, Present, Tombstone, Unreada
 from replsync.oci.tombstone import EMPTY_LAYER, Epitaph, tombstone_config, tombstone_manifest
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.inventory import read_tag
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from tests.registry.answers import ASKS_BASIC, IMAGE, MANIFEST, served
 from tests.registry.clients import IMPATIENT, blob_of, body_of, open_client, tag
 from tests.registry.scripted import Answer, Reply, Scripted, broken_after, hang, refusal, reset

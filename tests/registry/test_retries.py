@@ -11,7 +11,7 @@ from aiohttp import web
 from replsync.errors import NotFound, PermissionDenied, RegistryError, RegistryUnreachable, SignInError
 from replsync.oci.image_manifest import OCI_MANIFEST
 from replsync.registry.client import RegistryClient, Settings
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from replsync.registry.together import together
 from replsync.registry.transport import TimeLimits, Transport
 from tests.registry.answers import IMAGE, MANIFEST, served

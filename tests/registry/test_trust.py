@@ -10,8 +10,8 @@ from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.persistence import Persistence
 from replsync.registry.refusal import read_errors
-from replsync.registry.session import Persistence
 from replsync.registry.transport import MAX_REDIRECTS, TimeLimits, Transport
 from tests.registry.answers import ANN, ASKS_BASIC, BASIC, IMAGE, MANIFEST, asks_bearer, served, token
 from tests.registry.clients import AT_ONCE, PATIENT, SECRET, blob_of, body_of, open_client, repository, tag, uploads

@@ -1,0 +1,84 @@
+"""How often what failed is tried again, and what is worth it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from replsync.errors import RegistryError, RegistryUnreachable
+
+T = TypeVar("T")
+
+PASSING = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524})
+"""The statuses that may be gone on the next try."""
+MAX_WAIT = 15.0
+"""Seconds between two tries, at most."""
+
+_OVERLOOKED = "MANIFEST_BLOB_UNKNOWN"  # distribution-spec, "Error Codes"
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """How often a request is tried at most.
+
+    In seconds: the longest wait before the second try, which doubles with each
+    further one; and after how long no further try begins.
+    """
+
+    attempts: int = 5
+    first_wait: float = 0.5
+    patience: float = 60.0
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the failure may be gone on the next try: no answer, 408, 429, most 5xx, and a blob that is overlooked.
+
+    Image manifests are put when all blobs are there; a registry that says
+    otherwise is writing a link to one of them anew, or lags behind itself.
+    """
+    if isinstance(error, RegistryUnreachable):
+        return True
+    return isinstance(error, RegistryError) and (error.status in PASSING or _OVERLOOKED in error.codes)
+
+
+async def persistently(
+    persistence: Persistence, attempt: Callable[[], Awaitable[T]], *, progress: Callable[[], int] | None = None
+) -> T:
+    """Return what `attempt` returns, tried again where its failure may pass, with jittered exponential back-off.
+
+    `progress` is for what may take any time and many tries, such as a large
+    blob: only those count that got it no further than it was.
+    """
+    furthest = progress() if progress else 0
+    patience = tenacity.stop_after_delay(persistence.patience)
+    fruitless = 0
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        nonlocal furthest, fruitless
+        reached = progress() if progress else furthest
+        fruitless = 0 if reached > furthest else fruitless + 1
+        furthest = max(furthest, reached)
+        return fruitless >= persistence.attempts or (progress is None and patience(state))
+
+    first: Exception | None = None
+
+    async def next_try() -> T:
+        nonlocal first
+        if first is not None:
+            error, first = first, None
+            raise error
+        return await attempt()
+
+    try:
+        return await attempt()  # almost always the only one: tenacity would take as long as the request itself
+    except RegistryError as error:
+        if not is_passing(error):
+            raise
+        first = error
+    return await tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(is_passing),
+        stop=is_enough,
+        wait=tenacity.wait_random_exponential(multiplier=persistence.first_wait, max=MAX_WAIT),
+        reraise=True,
+    )(next_try)
