@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup check test demo schema fmt pins clean
+.PHONY: help setup check test faults demo schema fmt pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -36,6 +36,10 @@ check: $(READY) ## Lint, types, the schema, and the tests that need no server pr
 test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
+
+faults: $(READY) ## Faults on the wire, for replsync and the peers on PATH or in build/bin: a table in build/faults.md
+	@scripts/install-servers
+	$(BIN)/python -m tests.faults.peers
 
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh

@@ -11,7 +11,7 @@ from tests.faults.fault import Ceiling, Fault
 from tests.faults.proxy import fault_proxy
 from tests.faults.registries import docker_registry_in
 from tests.faults.rig import USER, Prepare, Rig
-from tests.faults.scenario import Site, fill_source, fill_target, manifest
+from tests.faults.scenario import LARGE_BLOBS, Site, fill_source, fill_target, manifest
 from tests.faults.table import Side
 from tests.servers.registry import RegistryServer
 from tests.servers.sandbox import StartSandbox
@@ -49,7 +49,7 @@ def prepare(
                 fill_source(source)
             fill_target(target)
             behind = target if side is Side.TARGET else source
-            proxy = stack.enter_context(fault_proxy(behind.host, faults, ceiling=ceiling))
+            proxy = stack.enter_context(fault_proxy(behind.host, faults, large=LARGE_BLOBS, ceiling=ceiling))
             hosts = (proxy.host, source.host) if side is Side.TARGET else (target.host, proxy.host)
             text = manifest(*hosts, target.prefix, source.prefix)
             (tmp_path / "replicated-images.yaml").write_text(text)

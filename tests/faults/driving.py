@@ -13,7 +13,7 @@ import pytest
 from replsync.cli import workspace
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import Settings
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from replsync.registry.transport import TimeLimits
 from tests.end_to_end.in_process import Ended, call
 from tests.faults.scenario import State, Tag
@@ -24,8 +24,8 @@ PASSWORD = "correct-horse-battery-staple"
 
 ATTEMPTS = 4
 _PERSISTENCE = Persistence(attempts=ATTEMPTS, first_wait=0.02, patience=20)
-_LIMITS = TimeLimits(connect=2, idle=1, answer=1.5, retry_after=1, least_rate=20_000)
-_CHUNKS = ChunkBounds(smallest=64 * 1024, largest=256 * 1024, seconds=0.5)
+_LIMITS = TimeLimits(connect=2, idle=1, answer=1.5, retry_after=0.2, least_rate=20_000)
+_CHUNKS = ChunkBounds(smallest=100_000, largest=400_000, seconds=0.5)
 _FOREIGN = ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "REPLICATED_API_TOKEN", "REPLICATED_APP", "SOURCE_DATE_EPOCH")
 
 _FAILED = re.compile(r"^ *! ([\w.-]+:[\w.-]+) \w+$\n +(.+)$", re.MULTILINE)

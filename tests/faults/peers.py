@@ -24,7 +24,7 @@ from replsync.sandbox.server import SandboxOptions
 from tests.faults.programs import Job, Program, find_programs, run
 from tests.faults.proxy import fault_proxy
 from tests.faults.registries import docker_registry_in
-from tests.faults.scenario import Reader, Site, State, fill_source, fill_target
+from tests.faults.scenario import LARGE_BLOBS, Reader, Site, State, fill_source, fill_target
 from tests.faults.table import CELLS, KINDS, Cell, Side
 from tests.servers.registry import Credentials
 from tests.servers.sandbox import serve_sandbox
@@ -81,7 +81,7 @@ class Hall:
                 fill_source(source)
             fill_target(target)
             behind = target if cell.side is Side.TARGET else source
-            proxy = stack.enter_context(fault_proxy(behind.host, [cell.fault]))
+            proxy = stack.enter_context(fault_proxy(behind.host, [cell.fault], large=LARGE_BLOBS))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             hosts = (source.host, proxy.host) if cell.side is Side.TARGET else (proxy.host, target.host)
             job = Job(hosts[0], source, hosts[1], target, folder)

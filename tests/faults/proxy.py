@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from tests.faults.elsewhere import Elsewhere
 from tests.faults.exchange import Exchange, Seen
 from tests.faults.fault import Ceiling, Fault, Rules
 from tests.faults.injecting import Injector
-from tests.faults.kinds import Kind, kind_of
+from tests.faults.kinds import Classifier, Kind
 from tests.faults.wire import BrokenMessage, Request, Wire, listening_socket
 
 _CONNECTIONS = 128
@@ -43,11 +43,19 @@ class FaultProxy:
 
 @contextlib.contextmanager
 def fault_proxy(
-    upstream: str, faults: Iterable[Fault] = (), *, ceiling: Ceiling | None = None, seed: int = 0
+    upstream: str,
+    faults: Iterable[Fault] = (),
+    *,
+    large: Collection[str] = (),
+    ceiling: Ceiling | None = None,
+    seed: int = 0,
 ) -> Iterator[FaultProxy]:
-    """Serve in front of `upstream` (HOST:PORT) on a free loopback port, in a thread, until the block ends."""
+    """Serve in front of `upstream` (HOST:PORT) on a free loopback port, in a thread, until the block ends.
+
+    `large` are the digests of blobs that are told from others.
+    """
     running = FaultProxy(upstream, Rules(faults), Elsewhere(upstream))
-    server = _Server(running, Injector(running.rules, running.elsewhere, seed), ceiling)
+    server = _Server(running, Injector(running.rules, running.elsewhere, seed), Classifier(large), ceiling)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(asyncio.run, server.run(started))
@@ -66,9 +74,10 @@ def fault_proxy(
 class _Server:
     """Both ports, and the connections to them."""
 
-    def __init__(self, proxy: FaultProxy, injector: Injector, ceiling: Ceiling | None) -> None:
+    def __init__(self, proxy: FaultProxy, injector: Injector, classifier: Classifier, ceiling: Ceiling | None) -> None:
         self._proxy = proxy
         self._injector = injector
+        self._classifier = classifier
         self._ceiling = ceiling
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,9 +117,8 @@ class _Server:
             while head := await client.read_head():
                 request = Request(head.start, head.headers)
                 self._keep_secret(request)
-                exchange = Exchange(
-                    client, request, kind_of(request), self._proxy.upstream, self._proxy.host, self._ceiling
-                )
+                kind = self._classifier.kind_of(request)
+                exchange = Exchange(client, request, kind, self._proxy.upstream, self._proxy.host, self._ceiling)
                 self._proxy.seen.append(exchange.seen)
                 try:
                     await self._in_time(exchange)

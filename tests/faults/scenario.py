@@ -10,8 +10,8 @@ from tests.servers.images import BuiltImage, BuiltIndex, build_image, build_inde
 from tests.servers.push import Uploader, push
 from tests.servers.registry import Credentials
 
-LARGE = 640 * 1024
-"""Bytes of the layer that is to go in chunks."""
+LARGE = 1_100_000
+"""Bytes of the layer that is to go in chunks. replsync takes blobs up to 1 MB for small."""
 
 _TYPES = ", ".join(
     f"application/vnd.{name}+json"
@@ -36,6 +36,8 @@ INDEX = build_index([AMD64, ARM64])
 API = build_image({"api": _noise(4, 8 * 1024)}, base=BASE)
 OLD = build_image({"old": _noise(5, 8 * 1024)})
 NEW = build_image({"new": _noise(6, 8 * 1024)}, base=OLD)
+
+LARGE_BLOBS = frozenset(digest for digest, blob in AMD64.blobs.items() if len(blob) > LARGE)
 
 Content = BuiltImage | BuiltIndex
 Tag = str  # IMAGE:TAG

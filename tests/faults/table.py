@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.faults.fault import Fault, What
-from tests.faults.kinds import READING, WITH_BODY, Kind, Position
+from tests.faults.kinds import READING, WITH_BODY, WITH_CONTENT, Kind, Position
 
 KINDS = tuple(kind for kind in Kind if kind is not Kind.OTHER)
 
@@ -37,9 +37,9 @@ class Cell:
         return self.fault.kind is Kind.TOKEN or self.fault.what in (What.UNAUTHORIZED, What.ELSEWHERE)
 
 
-_AT_SOURCE = (Kind.TOKEN, Kind.HEAD_MANIFEST, Kind.GET_MANIFEST, Kind.GET_BLOB)
-_WITH_CONTENT = (Kind.TOKEN, Kind.TAGS, Kind.GET_MANIFEST, Kind.GET_BLOB)
-_UPLOADING = (Kind.PATCH, Kind.PUT_BLOB)
+_AT_SOURCE = (Kind.TOKEN, Kind.HEAD_MANIFEST, Kind.GET_MANIFEST, Kind.GET_BLOB, Kind.GET_LARGE)
+_BLOBS = (Kind.GET_BLOB, Kind.GET_LARGE)
+_UPLOADING = (Kind.PATCH, Kind.PUT_BLOB, Kind.PUT_END)
 _BUSY = (What.BUSY_SECONDS, What.BUSY_DATE, What.BUSY_ABSURD)
 _BURSTS = (What.S500, What.S502, What.S503)
 _GATEWAY = (What.S504, What.S524)
@@ -50,9 +50,9 @@ _FOREVER = (*_MOUNTS, *_RANGES, What.LOOP, What.ELSEWHERE)
 _ALSO_FOREVER = (What.RESET, What.UNAUTHORIZED, What.BUSY_ABSURD, What.S500, What.S524, What.S416, What.LOST)
 
 _ONLY: dict[What, tuple[Kind, ...]] = {
-    What.CORRUPT: (*_WITH_CONTENT, *WITH_BODY),
+    What.CORRUPT: (*WITH_CONTENT, *WITH_BODY),
     What.UNNOTICED: (Kind.GET_MANIFEST, Kind.PUT_MANIFEST, Kind.PUT_TAG),
-    What.S416: (Kind.GET_BLOB, *_UPLOADING),
+    What.S416: (*_BLOBS, *_UPLOADING),
     What.LOST: _UPLOADING,
     What.LYING_DIGEST: (Kind.HEAD_MANIFEST,),
     What.LYING_THERE: (Kind.HEAD_MANIFEST, Kind.HEAD_BLOB),
@@ -79,6 +79,8 @@ def impossible(side: Side, what: What, kind: Kind, position: Position) -> str | 
     """Why there can't be such a cell, or why it would be another one once more; None where it can be."""
     if side is Side.SOURCE and kind not in _AT_SOURCE:
         return "this is never asked of a source"
+    if side is Side.TARGET and kind is Kind.GET_LARGE:
+        return "only a source's layers are read"
     if what in _ONLY and kind not in _ONLY[what]:
         return _WHY_ONLY[what]
     if side is Side.SOURCE and what is What.LYING_THERE:
@@ -95,7 +97,7 @@ def _misplaced(what: What, kind: Kind, position: Position) -> str | None:
     if what is What.CORRUPT:
         return "no byte is left" if position is after else None
     if what is What.SLOW:
-        if position is middle and kind not in _WITH_CONTENT:
+        if position is middle and kind not in WITH_CONTENT:
             return "slow is slow: as at the first byte"
         if position is last:
             return "one late byte is none that comes now and then"
@@ -110,6 +112,8 @@ def _misplaced(what: What, kind: Kind, position: Position) -> str | None:
         before = last if kind in WITH_BODY else first  # a gateway takes in the whole body
         return None if position in (before, after) else "a gateway fails before the registry has done it, or after"
     if what is What.LOST:
+        if position is middle and kind not in WITH_BODY:
+            return "as at the first byte"
         if position is after and kind is Kind.PATCH:
             return "a session that has taken a chunk is there"
         return "as in the middle" if position is last else None
@@ -124,14 +128,16 @@ def _must_succeed(side: Side, fault: Fault) -> bool:
             return is_passing
         case What.S524:
             # What has landed is found there, whatever was answered.
-            landed = fault.position is Position.AFTER and kind in (Kind.PUT_BLOB, Kind.PUT_TAG)
+            landed = fault.position is Position.AFTER and kind in (Kind.PUT_BLOB, Kind.PUT_END, Kind.PUT_TAG)
             return is_passing or landed
         case What.BUSY_SECONDS | What.BUSY_DATE | What.BUSY_ABSURD:
             return is_passing
         case What.UNAUTHORIZED:
             return is_passing and kind is not Kind.TOKEN  # a token server that refuses is right
         case What.CORRUPT:
-            return kind in (Kind.GET_BLOB, *_UPLOADING)  # image manifests that change on the way are not to be trusted
+            return kind in (*_BLOBS, *_UPLOADING)  # image manifests that change on the way are not to be trusted
+        case What.UNNOTICED:
+            return kind is Kind.PUT_TAG  # the answer names what was stored instead
         case What.S416:
             return kind is Kind.PATCH  # where chunks are refused a blob goes in one request
         case What.LOST:

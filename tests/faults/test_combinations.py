@@ -15,7 +15,7 @@ from tests.faults.table import CELLS, Cell, Side
 from tests.servers.command import RunReplsync
 from tests.servers.skopeo import Skopeo
 
-CEILING = Ceiling(seconds=0.6, rate=500_000)
+CEILING = Ceiling(seconds=0.6, rate=900_000)
 """The large layer takes twice as long as a request may."""
 
 
@@ -43,8 +43,8 @@ def test_a_layer_that_takes_longer_than_any_request_may_gets_through(prepare: Pr
         (
             Side.SOURCE,
             (
-                Fault(What.TRUNCATED, Kind.GET_BLOB, Position.MIDDLE, times=5),
-                Fault(What.S416, Kind.GET_BLOB, times=1, skip=5),
+                Fault(What.TRUNCATED, Kind.GET_LARGE, Position.MIDDLE),
+                Fault(What.S416, Kind.GET_LARGE, skip=1),
             ),
         ),
         (
@@ -52,7 +52,15 @@ def test_a_layer_that_takes_longer_than_any_request_may_gets_through(prepare: Pr
             (
                 Fault(What.RESET, Kind.PATCH, Position.AFTER),
                 Fault(What.LOST, Kind.PATCH, Position.MIDDLE, skip=1),
-                Fault(What.S524, Kind.PUT_BLOB, Position.AFTER),
+                Fault(What.S524, Kind.PUT_END, Position.AFTER),
+            ),
+        ),
+        (
+            Side.TARGET,
+            (
+                Fault(What.MOUNT_405, Kind.PATCH, times=None),
+                Fault(What.RESET, Kind.PUT_BLOB, Position.MIDDLE, times=2),
+                Fault(What.S524, Kind.PUT_BLOB, Position.AFTER, skip=2),
             ),
         ),
         (
@@ -64,7 +72,12 @@ def test_a_layer_that_takes_longer_than_any_request_may_gets_through(prepare: Pr
             ),
         ),
     ],
-    ids=["a-range-refused-after-a-truncation", "each-part-of-an-upload", "a-tag-and-its-read-back"],
+    ids=[
+        "a-range-refused-after-a-truncation",
+        "each-part-of-an-upload",
+        "no-chunks-and-a-bad-line",
+        "a-tag-and-its-read-back",
+    ],
 )
 def test_faults_that_follow_each_other_are_survived(prepare: Prepare, side: Side, faults: tuple[Fault, ...]) -> None:
     rig = prepare(side, *faults)
@@ -93,7 +106,7 @@ def test_a_bad_day_is_survived(prepare: Prepare, seed: int) -> None:
         cell_of("target-reset-PUT-tag-after-once"),
         cell_of("target-401-PUT-manifest-first-once"),
         cell_of("target-mount-405-POST-mount-first-always"),
-        cell_of("source-truncated-GET-blob-middle-once"),
+        cell_of("source-truncated-GET-large-blob-middle-once"),
     ],
     ids=lambda cell: cell.id,
 )
@@ -110,7 +123,8 @@ def test_the_command_line_survives_what_it_must(
 
 
 @pytest.mark.parametrize(
-    "name", ["target-500-PUT-blob-first-always", "target-401-POST-first-always", "source-reset-GET-blob-first-always"]
+    "name",
+    ["target-500-PUT-blob-first-always", "target-401-POST-first-always", "source-reset-GET-large-blob-first-always"],
 )
 def test_the_command_line_says_what_failed(prepare: Prepare, name: str, run_replsync: RunReplsync) -> None:
     cell = cell_of(name)
