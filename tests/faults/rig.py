@@ -43,7 +43,9 @@ class Prepare(Protocol):
     def __call__(self, side: Side, *faults: Fault, tokens: bool = False, ceiling: Ceiling | None = None) -> Rig: ...
 
 
-def check_quiet(proxy: FaultProxy, output: str) -> None:
-    """Fail where a credential or token shows."""
-    told = {secret for secret in {*proxy.secrets, PASSWORD} if secret and secret in output}
-    assert not told, output
+def check_quiet(rig: Rig, ended: Ended) -> None:
+    """Fail where a credential, a token or the state in an upload's URL shows, on a stream or in a file."""
+    journals = [path.read_text() for path in (rig.folder / ".replsync").rglob("*.jsonl")]
+    secrets = {*rig.proxy.secrets, PASSWORD, "_state="} - {""}
+    for text in (ended.output, *journals):
+        assert not {secret for secret in secrets if secret in text}, text

@@ -22,7 +22,7 @@ CEILING = Ceiling(seconds=0.6, rate=900_000)
 def check_all_right(rig: Rig, ended: Ended) -> None:
     assert ended.code == 0, ended.output
     check_honest(ended, rig.states())
-    check_quiet(rig.proxy, ended.output)
+    check_quiet(rig, ended)
     assert set(rig.states().values()) == {State.RIGHT}
 
 
@@ -133,4 +133,4 @@ def test_the_command_line_says_what_failed(prepare: Prepare, name: str, run_repl
     ended = Ended(done.returncode, done.stdout + done.stderr)
     assert done.returncode in (4, 6), ended
     check_honest(ended, rig.states())
-    check_quiet(rig.proxy, ended.output)
+    check_quiet(rig, ended)

@@ -32,7 +32,7 @@ def test_a_tag_is_right_or_untouched_and_reported(prepare: Prepare, cell: Cell) 
     states = rig.states()
     assert rig.proxy.rules.hits(cell.fault), f"never injected: {rig.proxy.counts}\n{ended.output}"
     check_honest(ended, states)
-    check_quiet(rig.proxy, ended.output)
+    check_quiet(rig, ended)
     assert not rig.proxy.elsewhere.leaks
     assert len(rig.proxy.seen) < MOST_REQUESTS
     if cell.must_succeed:
