@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from replsync.errors import CorruptBlob, NotFound, RegistryError, RegistryUnreachable
 from replsync.registry.client import RegistryClient, Settings
-from replsync.registry.session import SMALL_BLOB, Persistence
+from replsync.registry.persistence import Persistence
+from replsync.registry.session import SMALL_BLOB
 from tests.registry.answers import asks_bearer, token
 from tests.registry.clients import AT_ONCE, IMPATIENT, blob_of, open_client, repository
 from tests.registry.scripted import Answer, Handler, Reply, Scripted, hang, refusal, reset, serve_scripted
