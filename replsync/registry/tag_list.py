@@ -65,9 +65,9 @@ def read_page(operation: str, body: bytes) -> list[str]:
     """Return what a page lists, in its order. Raises RegistryError where it is no page."""
     try:
         tags = json.loads(body)["tags"]
-        if not isinstance(tags, list | None):  # null for a repository without tags
-            raise TypeError("no list")
-        return [tag for tag in tags or () if isinstance(tag, str)]
+        if not isinstance(tags, list | None) or not all(isinstance(tag, str) for tag in tags or ()):
+            raise TypeError("no list of texts")
+        return tags or []  # null for a repository without tags
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError(f"{operation}: the answer is not a list of tags") from error
 

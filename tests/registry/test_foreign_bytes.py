@@ -13,7 +13,7 @@ from replsync.oci.tombstone import LABEL, read_epitaph, tombstone_config
 from replsync.registry.address import join, origin
 from replsync.registry.refusal import failure, named, read_errors
 from replsync.registry.sign_in import may_send, parse_challenges, token_server
-from replsync.registry.tag_list import next_page
+from replsync.registry.tag_list import next_page, read_page
 
 BASE = "https://registry.example.com/v2/app/worker/tags/list"
 VALUE: st.SearchStrategy[Any] = st.recursive(
