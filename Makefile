@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup check test demo schema fmt pins clean
+.PHONY: help setup check test bench faults demo schema fmt pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -38,6 +38,14 @@ test: $(READY) ## All tests; installs and builds servers, as root on Debian and 
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
 
+bench: $(READY) ## Measure replsync beside its peers, and write docs/benchmarks.md; options: make bench BENCH="--workload c"
+	@scripts/install-servers
+	$(BIN)/python -m benchmarks $(BENCH)
+
+faults: $(READY) ## Faults on the wire, for replsync and the peers on PATH or in build/bin: a table in build/faults.md
+	@scripts/install-servers
+	$(BIN)/python -m tests.faults.peers
+
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
@@ -60,4 +68,4 @@ pins: ## Write requirements-dev.txt anew with the newest versions
 
 clean: ## Remove .venv and everything else that these targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find replsync tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find replsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
-from replsync.apply.docker_engine import DockerEngine
 from replsync.apply.registry_engine import RegistryEngine
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import complete_lock, read_lock_beside
@@ -38,6 +37,9 @@ from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
 
+if TYPE_CHECKING:
+    from replsync.apply.docker_engine import DockerEngine
+
 TOKEN = "REPLICATED_API_TOKEN"  # noqa: S105 - a variable's name
 TOOL = f"replsync {__version__}"
 _REPLICATED = "replicated.com"
@@ -48,7 +50,7 @@ class Registries:
     """What talks to the registries. `blobs` knows the target's repositories."""
 
     client: RegistryClient
-    engine: RegistryEngine | DockerEngine
+    engine: "RegistryEngine | DockerEngine"
     blobs: BlobMap
 
 
@@ -149,16 +151,19 @@ async def connected(
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
-        sources = Sources(client)
-        engine: RegistryEngine | DockerEngine
-        match connection.engine:
-            case EngineName.REGISTRY:
-                engine = RegistryEngine(client, sources, blobs)
-            case EngineName.DOCKER:
-                engine = DockerEngine(client, sources)
-            case _:
-                assert_never(connection.engine)
-        yield Registries(client, engine, blobs)
+        yield Registries(client, _engine(connection.engine, client, blobs), blobs)
+
+
+def _engine(name: EngineName, client: RegistryClient, blobs: BlobMap) -> "RegistryEngine | DockerEngine":
+    match name:
+        case EngineName.REGISTRY:
+            return RegistryEngine(client, Sources(client), blobs)
+        case EngineName.DOCKER:
+            from replsync.apply.docker_engine import DockerEngine
+
+            return DockerEngine(client, Sources(client))
+        case _:
+            assert_never(name)
 
 
 def settings_of(connection: Connection, transfer: Transfer) -> Settings:

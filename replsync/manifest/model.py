@@ -68,7 +68,7 @@ def _refuse(contradictions: Sequence[Contradiction]) -> None:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Tag(_Part):

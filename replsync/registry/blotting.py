@@ -3,14 +3,27 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
 _STARS = "***"
+_ADDRESSES = {"location", "link"}  # they are followed, never shown, and some servers sign them with a token
 _ANYWHERE = 4
 """Characters; of a shorter secret only whole words are taken out: else hardly any text would be left."""
 _PART = 8
 """Characters; where a secret was cut off, what has its first half, and no less than this, is taken out."""
+_UNMISTAKABLE = 12
+"""Characters; a shorter secret may be in an answer by accident."""
+
+
+def repeats(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> bool:
+    """Whether an answer holds one of `secrets` as it is, elsewhere than in the address of what comes next."""
+    return any(
+        secret.encode(errors="surrogatepass") in body
+        or any(secret in value for name, value in headers.items() if name.lower() not in _ADDRESSES)
+        for secret in secrets
+        if len(secret) >= _UNMISTAKABLE
+    )
 
 
 def blotted(text: str, secrets: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
+from replsync.registry.blotting import repeats
 from replsync.registry.chunk_size import ChunkBounds, ChunkSize
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.persistence import PASSING, Persistence, persistently
@@ -128,6 +129,8 @@ class Session:
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
+            if repeats(answer.headers, answer.body, self._secrets):  # as a tag or a media type it would be shown
+                raise RegistryError(f"{operation}: the registry answers with the credential that it was sent")
             return answer
 
         async with nullcontext() if in_turn else self.turn():
@@ -157,15 +160,15 @@ class Session:
 
     @asynccontextmanager
     async def stream(
-        self, operation: str, path: str, scopes: Scopes, start: int = 0
+        self, operation: str, path: str, scopes: Scopes, start: int, size: int
     ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
-        """Open a GET from byte `start` on; gives the byte that the parts really begin at.
+        """Open a GET of what has `size` bytes, from byte `start` on; gives the byte that the parts really begin at.
 
         Not tried again: only the caller knows what it has used already. It
         takes no place: whoever reads much has one of `streams`.
         """
         url = self._url(operation, path)
-        asked = {"Range": f"bytes={start}-"} if start else {}
+        asked = {"Range": f"bytes={start}-{size - 1}"} if start else {}  # some take no range without an end
         begun = time.monotonic()
         try:
             async with AsyncExitStack() as stack:

@@ -280,3 +280,34 @@ async def test_no_error_shows_an_identity_token(scripted: Scripted) -> None:
         with pytest.raises(RegistryError, match=r"wrong: \*\*\*"):
             await client.fetch(tag(scripted.host))
     assert SECRET.encode() in scripted.asked("POST /token")[0].body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        served(media_type=f"{SECRET}/x"),
+        served(json.dumps({**json.loads(IMAGE.manifest), "mediaType": "t-secret-of-the-registry"}).encode()),
+        served(digest=SECRET),
+    ],
+)
+async def test_an_answer_that_holds_a_credential_is_not_taken(scripted: Scripted, answer: Reply) -> None:
+    scripted.on(MANIFEST, asks_bearer(f"http://{scripted.host}/token"), answer)
+    scripted.on("GET /token", token("t-secret-of-the-registry"))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(RegistryError, match=r"answers with the credential that it was sent$"):
+            await client.fetch(tag(scripted.host))
+
+
+async def test_a_tag_that_is_a_credential_is_not_taken(scripted: Scripted) -> None:
+    scripted.on("GET /v2/app/worker/tags/list", ASKS_BASIC, Reply(200, json.dumps({"tags": ["1", SECRET]}).encode()))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(RegistryError, match=r"^list the tags of .*: the registry answers with the credential"):
+            await client.tags(repository(scripted.host))
+
+
+async def test_the_address_of_an_upload_may_hold_a_token(scripted: Scripted) -> None:
+    _, post, put = uploads(DATA.digest)
+    scripted.on(post, ASKS_BASIC, Reply(202, b"", {"Location": f"/upload?_state={SECRET}"}))
+    scripted.on(put, Reply(201))
+    async with open_client({scripted.host: ANN}) as client:
+        await client.upload(repository(scripted.host), DATA, body_of(b"data"))

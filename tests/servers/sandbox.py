@@ -42,7 +42,7 @@ def start_sandbox() -> Iterator[StartSandbox]:
     with contextlib.ExitStack() as stack:
 
         def start(options: SandboxOptions | None = None) -> RunningSandbox:
-            return stack.enter_context(_serve(options or SandboxOptions()))
+            return stack.enter_context(serve_sandbox(options or SandboxOptions()))
 
         yield start
 
@@ -54,7 +54,8 @@ def sandbox(start_sandbox: StartSandbox) -> RunningSandbox:
 
 
 @contextlib.contextmanager
-def _serve(options: "SandboxOptions") -> Iterator[RunningSandbox]:
+def serve_sandbox(options: "SandboxOptions") -> Iterator[RunningSandbox]:
+    """Run a sandbox until the block ends."""
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     with ThreadPoolExecutor(1) as pool:
         answered: list[Answered] = []
