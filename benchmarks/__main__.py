@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             except (BenchmarkError, OSError, subprocess.SubprocessError) as error:  # the others may still be measured
                 _tell(f"  {error}")
                 results.failed[key] = str(error)
-            _write(results, CHECKOUT / "build" / "benchmarks.md", options.json)  # so that nothing is lost
-    _write(results, options.report or CHECKOUT / ("docs" if whole else "build") / "benchmarks.md", options.json)
+            _write(results, options.report or CHECKOUT / "build" / "benchmarks.md", options.json)  # nothing gets lost
+    if whole and not options.report:
+        _write(results, CHECKOUT / "docs" / "benchmarks.md", options.json)
     for verdict in results.verdicts():
         met = {True: "met", False: "NOT met", None: "not measured"}[verdict.met]
         _tell(f"({verdict.workload}) {verdict.asked}: {verdict.measured}: {met}")

@@ -40,8 +40,6 @@ _STREAM = Targets(wall=1.0, cpu=1.5)
 
 HEADS = "g"
 STARTING = "i"
-HEADS_TITLE = "plan of {} tags"
-STARTING_TITLE = "`--help`, and a plan of one tag"
 
 
 def copies(scale: float) -> Mapping[str, Workload]:
