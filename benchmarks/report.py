@@ -23,8 +23,8 @@ _HOW = f"""\
 - The target is fresh for each run, but for those with nothing to do. Contenders take turns, and each round begins with
   another one. Ratios of medians are what counts: absolute figures say more about the machine.
 - Each peer first tries several ways to do the work, those that are near each other twice; the quickest takes part in
-  the rounds. A way that is clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one is
-  measured once.
+  the rounds. A way that is clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one
+  has that one trial for a figure.
 - After each run the target is read back by a reader that is none of the contenders: image manifests byte for byte (with
   `docker`, configs), and every blob's content. A run that left something else doesn't count.
 - Requests, and the bytes of their bodies, are counted by a proxy in a run of its own, which isn't timed, and without
