@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
@@ -15,6 +15,7 @@ from replsync.oci.source_name import DaemonSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
 from replsync.registry.blob_map import BlobMap
+from replsync.registry.blob_upload import from_memory
 from replsync.registry.client import RegistryClient
 from replsync.registry.session import SMALL_BLOB
 from replsync.registry.together import together
@@ -70,7 +71,7 @@ class RegistryEngine:
         repository = target.reference.repository
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
-            send = partial(self._client.upload, repository, blob, partial(_from, data))
+            send = partial(self._client.upload, repository, blob, from_memory(data))
             await self._ensure(repository, blob, None, send)
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
@@ -129,14 +130,10 @@ class RegistryEngine:
             async with self._held.of(blob.size):
                 async with aclosing(image.read(blob)) as parts:
                     data = b"".join([part async for part in parts])
-                await self._client.upload(repository, blob, partial(_from, data), sent)
+                await self._client.upload(repository, blob, from_memory(data), sent)
             return
         hosts = [repository.host, *([image.repository.host] if image.repository else [])]
         async with self._client.stream_between(hosts, lambda: self._wanted[blob.digest]):
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
-
-
-async def _from(data: bytes, start: int) -> AsyncGenerator[bytes, None]:
-    yield data[start:]

@@ -39,6 +39,15 @@ _OUTCOME_UNKNOWN = {404, 408, 500, 502, 503, 504, 520, 522, 524}
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
 
 
+def from_memory(data: bytes) -> BlobBytes:
+    """The bytes of a blob that is held in memory."""
+
+    async def content(start: int) -> AsyncGenerator[bytes, None]:
+        yield data[start:]
+
+    return content
+
+
 async def upload_blob(
     session: Session,
     repository: Repository,
