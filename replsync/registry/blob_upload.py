@@ -210,6 +210,7 @@ class _Upload:
             if reached is None or not start < reached <= start + size:
                 self._give_up_chunks()
                 raise self._passing("the registry counts a chunk's bytes in a way that can't be followed")
+            self._session.has_taken_chunks = True
             self._offset = reached
             self.furthest = max(self.furthest, reached)
             if self._offset < self._blob.size or "Location" in answer.headers:
@@ -222,6 +223,9 @@ class _Upload:
             self._forget()
             raise self._passing("the registry lost the upload")
         if answer.status in _NO_CHUNKS:
+            if self._session.has_taken_chunks:  # not its way, but a stray answer, as of a proxy that is being restarted
+                self._forget()
+                raise self._passing(f"the registry answered {answer.status} to a chunk")
             self._give_up_chunks()
             raise self._passing(f"the registry answered {answer.status} to a chunk; the next try is in one piece")
         self._is_doubtful = True
@@ -248,6 +252,10 @@ class _Upload:
             raise self._passing("the registry lost the upload")
         if answer.status == 400 and size == 0:
             await self.feed.finish()  # first: the source may have had other bytes
+            if not self._was_corrupt:  # bytes may be damaged on their way
+                self._was_corrupt = True
+                self._forget()
+                raise self._passing(f"the registry answered {answer.status} to the blob's bytes")
             self._give_up_chunks()
             raise self._passing("the registry put the chunks together wrongly; the next try is in one piece")
         if answer.status == 400:

@@ -28,7 +28,7 @@ class Persistence:
     """
 
     attempts: int = 5
-    first_wait: float = 0.5
+    first_wait: float = 1.0
     patience: float = 60.0
 
 
@@ -75,9 +75,13 @@ async def persistently(
             raise
         first = error
     patience = tenacity.stop_after_delay(persistence.patience)
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        return fruitless >= persistence.attempts or (progress is None and patience(state))
+
     return await tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_passing),
-        stop=lambda state: fruitless >= persistence.attempts or (progress is None and patience(state)),
+        stop=is_enough,
         wait=lambda _: backoff(persistence, fruitless),
         reraise=True,
     )(next_try)
@@ -85,4 +89,5 @@ async def persistently(
 
 def backoff(persistence: Persistence, fruitless: int) -> float:
     """Return how many seconds to wait after so many tries in a row that came to nothing: exponential, jittered."""
-    return random.uniform(0, min(persistence.first_wait * 2 ** max(fruitless - 1, 0), MAX_WAIT))
+    longest = min(persistence.first_wait * 2 ** max(fruitless - 1, 0), MAX_WAIT)
+    return random.uniform(longest / 2, longest)

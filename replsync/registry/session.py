@@ -88,6 +88,7 @@ class Session:
         self.least_rate = transport.limits.least_rate
         self.chunk_size = ChunkSize(chunks)
         self.takes_chunks = True
+        self.has_taken_chunks = False
         scheme = "http" if plain_http or is_loopback(host) else "https"
         self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
         self._transport = transport

@@ -186,36 +186,52 @@ async def test_a_session_that_is_always_lost_is_given_up(client: RegistryClient,
     assert taker.methods.count("PATCH") == 4
 
 
-@pytest.mark.parametrize("at", [0, 1, 2])
+THREE_CHUNKS = "POST PATCH PATCH PATCH PUT"
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 411, 415, 501])
 async def test_a_registry_without_chunks_gets_whole_blobs_from_then_on(
-    client: RegistryClient, taker: ChunkTaker, status: int, at: int
+    client: RegistryClient, taker: ChunkTaker, status: int
 ) -> None:
-    taker.faults["PATCH", at] = instead(Reply(status))
+    taker.faults["PATCH", 0] = instead(Reply(status))
     await sent(client, taker)
     await sent(client, taker, OTHER)
-    assert taker.methods == f"POST {'PATCH ' * (at + 1)}POST PUT POST PUT"
+    assert taker.methods == "POST PATCH POST PUT POST PUT"
 
 
-async def test_a_registry_that_puts_chunks_together_wrongly_gets_whole_blobs_from_then_on(
-    client: RegistryClient, taker: ChunkTaker
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("status", [400, 404, 405, 411, 415, 501])
+async def test_a_registry_that_has_taken_chunks_goes_on_getting_them(
+    client: RegistryClient, taker: ChunkTaker, status: int, at: int
+) -> None:
+    taker.faults["PATCH", at] = instead(Reply(status))  # as a proxy answers while it is started again
+    await sent(client, taker)
+    await sent(client, taker, OTHER)
+    assert taker.methods == f"POST {'PATCH ' * (at + 1)}{THREE_CHUNKS} {THREE_CHUNKS}"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_registry_that_puts_chunks_together_wrongly_twice_gets_whole_blobs_from_then_on(
+    client: RegistryClient, taker: ChunkTaker, times: int
 ) -> None:
     async def damage(request: web.Request, work: Work) -> Reply:
         answer = await work()
-        taker.sessions[0][150] ^= 1
+        taker.sessions[-1][150] ^= 1
         return answer
 
-    taker.faults["PATCH", 1] = damage
+    for number in range(times):
+        taker.faults["PATCH", 1 + 3 * number] = damage
     await sent(client, taker)
     await sent(client, taker, OTHER)
-    assert taker.methods == "POST PATCH PATCH PATCH PUT POST PUT POST PUT"
+    rest = f"{THREE_CHUNKS} {THREE_CHUNKS}" if times == 1 else f"{THREE_CHUNKS} POST PUT POST PUT"
+    assert taker.methods == f"{THREE_CHUNKS} {rest}"
 
 
 async def test_where_even_the_whole_blob_is_refused_that_is_the_end(client: RegistryClient, taker: ChunkTaker) -> None:
     taker.always["PUT"] = instead(refusal(400, "DIGEST_INVALID"))
     with pytest.raises(RegistryError, match=r"answered 400 \(DIGEST_INVALID"):
         await Source().send(client, taker.server.host)
-    assert taker.methods == "POST PATCH PATCH PATCH PUT POST PUT POST PUT"
+    assert taker.methods == f"{THREE_CHUNKS} {THREE_CHUNKS} POST PUT"
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 524])

@@ -374,25 +374,6 @@ async def test_an_upload_is_cancelled_while_the_peer_does_not_read(target: Scrip
     assert closed == [True]
 
 
-@pytest.mark.parametrize(
-    "answer", [refusal(400, "UNSUPPORTED"), refusal(403, "DENIED"), refusal(404), refusal(405), Reply(500)]
-)
-async def test_a_mount_that_is_refused_is_no_failure(target: Scripted, client: RegistryClient, answer: Reply) -> None:
-    target.on(POST, answer)
-    assert not await client.mount(repository(target.host), DATA.digest, repository(target.host, "app/base"))
-
-
-async def test_a_mount_names_blob_and_repository(target: Scripted, client: RegistryClient) -> None:
-    target.on(POST, Reply(201))
-    assert await client.mount(repository(target.host), DATA.digest, repository(target.host, "app/base"))
-    assert target.received[0].path.partition("?")[2] == f"mount=sha256%3A{DATA.digest[7:]}&from=app%2Fbase"
-
-
-async def test_a_mount_at_a_registry_that_is_gone_is_a_failure(client: RegistryClient) -> None:
-    with pytest.raises(RegistryUnreachable):
-        await client.mount(repository("127.0.0.1:1"), DATA.digest, repository("127.0.0.1:1", "app/base"))
-
-
 async def test_the_tag_of_a_broken_upload_is_absent(target: Scripted, client: RegistryClient) -> None:
     target.on("GET /v2/app/worker/manifests/1", refusal(404, "MANIFEST_UNKNOWN"))
     target.on(PUT, refusal(400, "DIGEST_INVALID"))
