@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from copy import copy
 from functools import partial
 
 from replsync.apply.allowance import Allowance
@@ -25,8 +26,12 @@ from replsync.sources.image_source import Content, OpenImage
 
 _EXPORTS = 2
 """Images of the daemon that are exported at once: each takes its compressed size on disk."""
-HELD = 16_000_000
+HELD = 32 * SMALL_BLOB
 """Bytes of small blobs that are held in memory at once, between their source and the target."""
+
+
+_Way = tuple[Digest, Repository, Repository | None]
+"""A blob, where to, and where from."""
 
 
 class RegistryEngine:
@@ -46,7 +51,7 @@ class RegistryEngine:
         self._held = Allowance(HELD)
         self._ensuring: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._sending: dict[Digest, asyncio.Lock] = {}
-        self._failed: dict[Digest, RegistryError] = {}
+        self._failed: dict[_Way, RegistryError] = {}
         self._wanted: Counter[Digest] = Counter()
         self._putting: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._put: set[tuple[Repository, Digest]] = set()
@@ -117,24 +122,24 @@ class RegistryEngine:
                 async with self._sending.setdefault(digest, asyncio.Lock()):
                     holder = await self._blobs.mountable(repository, digest, source)
                     if holder is None:
-                        await self._once(digest, send)
+                        await self._once((digest, repository, source), send)
                         self._blobs.note(repository, digest)
                         return
                 if not await self._client.mount(repository, digest, holder):
                     async with self._sending[digest]:
-                        await self._once(digest, send)
+                        await self._once((digest, repository, source), send)
                 self._blobs.note(repository, digest)
         finally:
             self._wanted[digest] -= 1
 
-    async def _once(self, digest: Digest, send: Callable[[], Awaitable[None]]) -> None:
+    async def _once(self, way: _Way, send: Callable[[], Awaitable[None]]) -> None:
         """Send a blob, unless that failed before in this run, with all its tries: each tag would find the same."""
-        if failure := self._failed.get(digest):
-            raise failure
+        if failure := self._failed.get(way):
+            raise copy(failure)
         try:
             await send()
         except RegistryError as error:
-            self._failed[digest] = error
+            self._failed[way] = error
             raise
 
     async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:

@@ -50,7 +50,7 @@ async def _resumed(
     hasher = hasher_of(blob.digest)
     at = start
     fruitless = 0
-    begun = time.monotonic()
+    begun = ahead_at = time.monotonic()
     while True:
         before = at
         try:
@@ -63,8 +63,9 @@ async def _resumed(
         except RegistryError as error:
             now = time.monotonic()  # the wait before the try counts, too
             is_ahead, begun = at - before > session.least_rate * (now - begun), now
+            ahead_at = now if is_ahead else ahead_at
             fruitless = 1 if is_ahead else fruitless + 1
-            if not is_passing(error) or fruitless >= session.persistence.attempts:
+            if not is_passing(error) or session.persistence.is_enough(fruitless, ahead_at):
                 raise
         await asyncio.sleep(backoff(session.persistence, fruitless))
     if start == 0 and hasher.hexdigest() != blob.digest.partition(":")[2]:

@@ -33,7 +33,7 @@ BlobBytes = Callable[[int], AsyncGenerator[bytes, None]]
 """Opens a blob's bytes from a position on, as often as it is called."""
 
 _CUT_OFF = {408, 413, 504, 524}  # too long or too large for one request
-_NO_CHUNKS = {400, 404, 405, 411, 415, 501}
+_NO_CHUNKS = {400, 404, 405, 411, 415, 416, 501}
 _LOOKS = 5
 _ASK_AT_MOST = 4  # times in a row, where a registry may have a fault for these questions alone
 _OUTCOME_UNKNOWN = {404, 408, 500, 502, 503, 504, 520, 522, 524}
@@ -207,7 +207,7 @@ class _Upload:
         answer = await self._request("PATCH", self._at(), headers, size)
         if answer.status in (202, 204):
             reached = _reached(answer.headers.get("Range"), otherwise=start + size)
-            if reached is None or not start < reached <= start + size:
+            if reached is None or not start + size // 4 < reached <= start + size:
                 self._give_up_chunks()
                 raise self._passing("the registry counts a chunk's bytes in a way that can't be followed")
             self._session.has_taken_chunks = True
@@ -216,7 +216,7 @@ class _Upload:
             if self._offset < self._blob.size or "Location" in answer.headers:
                 self._go_to(answer)
             return
-        if answer.status == 416:
+        if answer.status == 416 and start:
             self._is_doubtful = True
             raise self._passing("the registry stands at another byte than was sent")
         if _is_lost(answer):
@@ -269,9 +269,17 @@ class _Upload:
     async def _request(self, method: str, url: str, headers: dict[str, str], size: int) -> Answer:
         headers = {"Content-Type": "application/octet-stream", **headers}
         start, begun = self._offset, time.monotonic()
+        in_turn = size > 0 and self._blob.size > SMALL_BLOB  # a large blob has its place already
         try:
             answer = await self._session.upload(
-                self._operation, method, url, self._scopes, headers, lambda: self.feed.part(start, size), size
+                self._operation,
+                method,
+                url,
+                self._scopes,
+                headers,
+                lambda: self.feed.part(start, size),
+                size,
+                in_turn=in_turn,
             )
         except RegistryUnreachable:
             self._is_doubtful = True
@@ -286,7 +294,7 @@ class _Upload:
         if answer.status in _CUT_OFF and size:
             is_smaller = self._session.chunk_size.was_cut_off(size, seconds, for_good=True)
             if answer.status == 413 and is_smaller and self._session.takes_chunks:
-                self._forget()
+                self._doubt(size if method == "PUT" else 0)
                 raise self._passing("the registry answered 413; the next try is in smaller pieces")
         return answer
 
@@ -351,7 +359,7 @@ class _Upload:
             raise named(self._operation, error) from error
 
     def _doubt(self, size: int) -> None:
-        """After a PUT: a session that has all the bytes is worth a question, one that was to get them in it isn't."""
+        """A session that has bytes is worth a question; one that was to get all of them in this request isn't."""
         if size:
             self._forget()
         else:

@@ -1,6 +1,7 @@
 """How often what failed is tried again, and what is worth it."""
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,12 +25,22 @@ class Persistence:
     """How often a request is tried at most.
 
     In seconds: the longest wait before the second try, which doubles with each
-    further one; and after how long no further try begins.
+    further one; and after how long no further try begins. What has much to
+    lose, as a large blob on its way, is tried on as long as `outage` besides.
     """
 
     attempts: int = 5
     first_wait: float = 1.0
     patience: float = 60.0
+
+    @property
+    def outage(self) -> float:
+        """Seconds for which a registry may be away while a large blob is on its way."""
+        return 30 * self.first_wait if self.attempts > 1 else 0.0
+
+    def is_enough(self, fruitless: int, ahead_at: float) -> bool:
+        """Whether so many tries in a row came to nothing, and the last success is so long ago, that it's the end."""
+        return fruitless >= self.attempts and time.monotonic() - ahead_at >= self.outage
 
 
 def is_passing(error: BaseException) -> bool:
@@ -53,10 +64,11 @@ async def persistently(
     """
     furthest = progress() if progress else 0
     fruitless = 0
+    ahead_at = time.monotonic()
     first: RegistryError | None = None
 
     async def next_try() -> T:
-        nonlocal furthest, fruitless, first
+        nonlocal furthest, fruitless, first, ahead_at
         try:
             if first is not None:
                 error, first = first, None
@@ -64,8 +76,10 @@ async def persistently(
             return await attempt()
         except RegistryError:
             reached = progress() if progress else furthest
-            fruitless = 0 if reached > furthest else fruitless + 1
-            furthest = max(furthest, reached)
+            if reached > furthest:
+                furthest, fruitless, ahead_at = reached, 0, time.monotonic()
+            else:
+                fruitless += 1
             raise
 
     try:
@@ -77,7 +91,9 @@ async def persistently(
     patience = tenacity.stop_after_delay(persistence.patience)
 
     def is_enough(state: tenacity.RetryCallState) -> bool:
-        return fruitless >= persistence.attempts or (progress is None and patience(state))
+        if progress:
+            return persistence.is_enough(fruitless, ahead_at)
+        return fruitless >= persistence.attempts or patience(state)
 
     return await tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_passing),

@@ -180,17 +180,26 @@ class Session:
         return self._places.one()
 
     async def upload(
-        self, operation: str, method: str, url: str, scopes: Scopes, headers: Mapping[str, str], body: Body, size: int
+        self,
+        operation: str,
+        method: str,
+        url: str,
+        scopes: Scopes,
+        headers: Mapping[str, str],
+        body: Body,
+        size: int,
+        *,
+        in_turn: bool,
     ) -> Answer:
         """Send a streamed body, once: whether it arrived is for the caller to find out. Any status is returned.
 
-        A large one takes no place: whoever sends it has one of `uploads`.
+        `in_turn` is for what has one of the `uploads`: it takes no other place.
         """
 
         async def send(signed: dict[str, str]) -> Answer:
             return await self._transport.send(method, url, signed, body, size, limit=MAX_ERROR_BODY)
 
-        async with self.turn() if size <= SMALL_BLOB else nullcontext():
+        async with nullcontext() if in_turn else self.turn():
             return await self._signed(operation, url, scopes, headers, send)
 
     @asynccontextmanager
