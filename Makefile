@@ -3,13 +3,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup check test faults demo schema fmt pins clean
+.PHONY: help setup check test bench faults demo schema fmt pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
 PLAN := schemas/plan.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
+NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or skopeo)
 UV := uv==0.13.9
 
 help: ## List the targets
@@ -31,15 +32,19 @@ check: $(READY) ## Lint, types, the schema, and the tests that need no server pr
 	$(BIN)/mypy
 	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
-	$(BIN)/pytest -m "not docker_registry and not dockerd and not skopeo"
+	$(BIN)/pytest -m "$(NO_SERVERS)"
 
-test: $(READY) ## All tests; installs docker-registry, docker.io and skopeo where it runs as root on Debian
+test: $(READY) ## All tests; installs and builds servers, as root on Debian and where Go is
 	@scripts/install-servers
 	$(BIN)/pytest $(addprefix --cov=replsync/,oci manifest plan render) --cov-report=term
 
-faults: $(READY) ## Faults on the wire, for replsync and the peers on PATH or in build/bin: a table in build/faults.md
+bench: $(READY) ## Measure replsync beside its peers, and write docs/benchmarks.md; options: make bench BENCH="--workload c"
 	@scripts/install-servers
-	$(BIN)/python -m tests.faults.peers
+	$(BIN)/python -m benchmarks $(BENCH)
+
+faults: $(READY) ## Faults on the wire, for replsync and its peers: a table in build/faults.md; FAULTS="--help" for options
+	@scripts/install-servers
+	$(BIN)/python -m tests.faults.peers $(FAULTS)
 
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
@@ -63,4 +68,4 @@ pins: ## Write requirements-dev.txt anew with the newest versions
 
 clean: ## Remove .venv and everything else that these targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find replsync tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find replsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

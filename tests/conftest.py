@@ -6,19 +6,31 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.kinds import KindCounter, mark
+from tests.servers.any_registry import any_registry, registry_kind, start_any_registry
 from tests.servers.command import run_replsync
+from tests.servers.crane import crane_registry, start_crane_registry
 from tests.servers.docker import dockerd
-from tests.servers.registry import docker_registry, start_docker_registry
+from tests.servers.olareg import olareg, start_olareg
+from tests.servers.registry import distribution, docker_registry, start_distribution, start_docker_registry
 from tests.servers.sandbox import sandbox, start_sandbox
 from tests.servers.skopeo import skopeo
 
 __all__ = [
+    "any_registry",
+    "crane_registry",
+    "distribution",
     "docker_registry",
     "dockerd",
+    "olareg",
+    "registry_kind",
     "run_replsync",
     "sandbox",
     "skopeo",
+    "start_any_registry",
+    "start_crane_registry",
+    "start_distribution",
     "start_docker_registry",
+    "start_olareg",
     "start_sandbox",
 ]
 

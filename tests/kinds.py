@@ -7,6 +7,9 @@ import pytest
 
 SERVERS = {
     "docker_registry": ("docker_registry", "start_docker_registry"),
+    "distribution": ("distribution", "start_distribution"),
+    "olareg": ("olareg", "start_olareg"),
+    "crane": ("crane_registry", "start_crane_registry"),
     "dockerd": ("dockerd",),
     "skopeo": ("skopeo",),
 }
@@ -14,6 +17,7 @@ SERVERS = {
 
 _SANDBOX = ("sandbox", "start_sandbox")
 _COMMAND = ("run_replsync",)
+_EACH_KIND = "registry_kind"  # its value in a test is the name of the fixture that the test gets
 _NO_SERVER = "no server"
 _KIND = "kind"
 
@@ -38,7 +42,10 @@ def _kinds(item: pytest.Item) -> Iterator[str]:
 
 
 def _asks_for(item: pytest.Item, fixtures: tuple[str, ...]) -> bool:
-    return not set(fixtures).isdisjoint(getattr(item, "fixturenames", ()))
+    asked = {*getattr(item, "fixturenames", ())}
+    if callspec := getattr(item, "callspec", None):
+        asked.add(callspec.params.get(_EACH_KIND))
+    return not asked.isdisjoint(fixtures)
 
 
 class KindCounter:

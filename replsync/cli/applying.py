@@ -12,6 +12,7 @@ from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, read_saved
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import connected, opened
+from replsync.manifest.model import Transfer
 from replsync.plan.document import plan_digest
 
 ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
@@ -28,11 +29,11 @@ def apply_saved(path: Path, connection: Connection, targets: Sequence[str], show
     """Carry out a plan that was saved: exactly that, or nothing."""
     plan = read_saved(path)
     reviewed = Reviewed(plan.narrowed(targets), plan_digest(plan))
-    check_still_valid(reviewed.plan)
+    file = check_still_valid(reviewed.plan)
     if reviewed.plan.blocked:
         show(reviewed.plan, shown)
     own = replace(connection, file=Path(plan.manifests[0].path), engine=EngineName(plan.engine))
-    run(_apply(reviewed, own, shown))
+    run(_apply(reviewed, own, file.manifest.transfer, shown))
 
 
 async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
@@ -46,12 +47,13 @@ async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) ->
                 await carry_out(reviewed, workspace.registries, shown)
 
 
-async def _apply(reviewed: Reviewed, connection: Connection, shown: Shown) -> None:
+async def _apply(reviewed: Reviewed, connection: Connection, transfer: Transfer, shown: Shown) -> None:
+    registry = reviewed.manifest.registry
     siblings = {action.reference.repository for action in reviewed.plan.actions}
-    async with connected(connection, reviewed.manifest.registry, siblings) as registries, alone(reviewed.manifest):
+    async with connected(connection, transfer, registry, siblings) as registries, alone(reviewed.manifest):
         check_still_valid(reviewed.plan)  # again: there may have been a wait
         with asking(shown.no_color):
-            await registries.client.ping(reviewed.manifest.registry)
+            await registries.client.ping(registry)
             is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
         if is_done:
             print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)

@@ -21,6 +21,7 @@ from replsync.errors import BlockedPlan, PartialFailure, SignInError
 from replsync.oci.digest import Digest
 from replsync.plan.document import Plan, PlannedManifest, plan_digest
 from replsync.plan.report import Outcome, Report
+from replsync.render.harmless import clean
 from replsync.render.text import plan_text, report_text
 
 
@@ -102,7 +103,7 @@ def _name(journal: JournalFile, manifest: PlannedManifest, shown: Shown, back: s
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def _exit_code(plan: Plan, report: Report) -> int:

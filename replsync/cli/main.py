@@ -14,7 +14,7 @@ from replsync import __version__
 from replsync.cli import options
 from replsync.errors import ReplsyncError, UsageError
 from replsync.manifest.faults import InvalidManifest
-from replsync.render.harmless import clean
+from replsync.render.harmless import clean_lines
 
 FAILED = 1
 USAGE = 64
@@ -74,7 +74,7 @@ def plan(
     engine: options.Engine = options.EngineName.REGISTRY,
     format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
     detailed_exitcode: options.DetailedExitcode = False,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
@@ -110,7 +110,7 @@ def apply(
     locked: options.Locked = False,
     engine: options.Engine = options.EngineName.REGISTRY,
     auto_approve: options.AutoApprove = False,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
@@ -140,7 +140,7 @@ def retire(
     file: options.File = options.DEFAULT_FILE,
     edit_only: options.EditOnly = False,
     auto_approve: options.AutoApprove = False,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     quiet: options.Quiet = False,
@@ -162,7 +162,7 @@ def restore(
     file: options.File = options.DEFAULT_FILE,
     edit_only: options.EditOnly = False,
     auto_approve: options.AutoApprove = False,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     quiet: options.Quiet = False,
@@ -184,7 +184,7 @@ def rollback(
     out: options.Out = None,
     target: options.Target = options.NO_TARGETS,
     auto_approve: options.AutoApprove = False,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     quiet: options.Quiet = False,
@@ -211,7 +211,7 @@ def history(
     """Show what the journals and the registry know of a tag."""
     from replsync.cli.history import show_history
 
-    show_history(tag, _registry(file, options.DEFAULT_PARALLELISM, timeout, plain_http), format)
+    show_history(tag, _registry(file, None, timeout, plain_http), format)
 
 
 @app.command()
@@ -219,7 +219,7 @@ def lock(
     file: options.File = options.DEFAULT_FILE,
     check: options.Check = False,
     upgrade: options.Upgrade = options.NO_GLOBS,
-    parallelism: options.Parallelism = options.DEFAULT_PARALLELISM,
+    parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     no_color: options.NoColor = False,
@@ -251,7 +251,7 @@ def sandbox(
     run(port, data, verbose)
 
 
-def _registry(file: list[Path], parallelism: int, timeout: float, plain_http: list[str]) -> options.Connection:
+def _registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> options.Connection:
     return options.Connection(file[0], options.EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
 
 
@@ -300,7 +300,7 @@ def _run() -> int:
     except options.Ends as end:
         return end.code
     except InvalidManifest as error:
-        print(error, file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
+        print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
         return error.exit_code
     except ReplsyncError as error:
         return _say(error.message, error.hint, error.exit_code)
@@ -313,7 +313,7 @@ def _run() -> int:
 
 def _say(message: str, hint: str | None, code: int) -> int:
     for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
-        print("\n".join(map(clean, line.split("\n"))), file=sys.stderr)
+        print(clean_lines(line), file=sys.stderr)
     return code
 
 

@@ -17,7 +17,6 @@ from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import Workspace, at_work, mentions_of, opened
 from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError
 from replsync.manifest.edit import NewTag, moved_to_retired, moved_to_tags
-from replsync.manifest.faults import harmless
 from replsync.manifest.model import Image
 from replsync.manifest.read import ManifestFile, read_manifest
 from replsync.manifest.source_text import MAX_SIZE
@@ -29,6 +28,7 @@ from replsync.plan.action import Action, Kind, State
 from replsync.plan.document import Plan
 from replsync.plan.guarding import protected
 from replsync.registry.inventory import is_whole, read_tag
+from replsync.render.harmless import clean
 
 _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
 
@@ -123,12 +123,12 @@ async def _entry(reference: Reference, image: Image, workspace: Workspace) -> Ne
 def _not_retired(reference: Reference, state: TagState) -> RegistryError:
     match state:
         case Unreadable(why):
-            what, hint = f"the tag can't be read: {harmless(why)}", "try again later"
+            what, hint = f"the tag can't be read: {why}", "try again later"
         case Present(digest):
             what = f"there is nothing to put back: the tag holds the image {short(digest)}, and no tombstone"
             hint = "to keep that image, move the tag from `retired` to `tags` in the manifest by hand"
         case Artifact(_, kind):
-            what = f"the tag holds an artifact of type {harmless(kind)}, and no tombstone"
+            what = f"the tag holds an artifact of type {kind}, and no tombstone"
             hint = "an artifact is never touched: remove the tag from the manifest by hand"
         case Absent():
             what = "the registry has no such tag, so no tombstone either"
@@ -180,7 +180,7 @@ async def _move(
             reviewed = await shown_and_approved(plan, shown)
         except Ends as end:
             if end.code == BlockedPlan.exit_code:
-                print(f"{path} was not changed{_lift(move)}")
+                print(f"{clean(str(path))} was not changed{_lift(move)}")
             raise
         if reviewed is None:
             _write(path, old, new, move)
@@ -203,13 +203,13 @@ def _foretell(move: _Move, file: ManifestFile) -> None:
     """Say on stderr what the plan will have to say of a tag that was retired in the manifest alone."""
     if move.reference.tag not in _names(move.entries):
         note = f"{move.file.name} did not list {move.label}: only the registry can say whether there is such a tag"
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {clean(note)}", file=sys.stderr)
     target = target_of(file.manifest, Path.cwd(), os.environ)
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found
     tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
     (guarded,) = protected([tombstone], file.manifest, target, mentions_of(file))
     if guarded.kind is Kind.BLOCKED:
-        print(f"note: the plan will be blocked: {guarded.reason}", file=sys.stderr)
+        print(f"note: the plan will be blocked: {clean(guarded.reason)}", file=sys.stderr)
 
 
 def _refuse_unknown(move: _Move, plan: Plan) -> None:
@@ -226,7 +226,7 @@ def _refuse_unknown(move: _Move, plan: Plan) -> None:
 
 def _write(path: Path, old: bytes, new: bytes, move: _Move) -> None:
     if new == old:
-        print(f"{path}: {move.label} is under `{move.to}` already", flush=True)
+        print(f"{clean(str(path))}: {move.label} is under `{move.to}` already", flush=True)
         return
     if _bytes_of(path) != old:
         raise ChangedMeanwhile(
@@ -234,7 +234,7 @@ def _write(path: Path, old: bytes, new: bytes, move: _Move) -> None:
         )
     write_whole(path, new, "the manifest")
     pinned = ", pinned to what its tombstone replaced" if move.to == "tags" else ""
-    print(f"{path}: {move.label} is under `{move.to}` now{pinned}", flush=True)
+    print(f"{clean(str(path))}: {move.label} is under `{move.to}` now{pinned}", flush=True)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 DEFAULT_FILE = [Path("replicated-images.yaml")]
-DEFAULT_PARALLELISM = 16
 DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
 NO_TARGETS: list[str] = []
@@ -49,11 +48,14 @@ class Ends(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """Which manifest, and how to reach registries: `timeout` in seconds, `plain_http` hosts without TLS."""
+    """Which manifest, and how to reach registries: `timeout` in seconds, `plain_http` hosts without TLS.
+
+    `parallelism` is None where the manifest is to say it.
+    """
 
     file: Path
     engine: EngineName
-    parallelism: int
+    parallelism: int | None
     timeout: float
     plain_http: tuple[str, ...]
 
@@ -125,7 +127,10 @@ Upgrade = Annotated[
 ]
 Document = Annotated[DocumentName, typer.Argument(help="What the schema is of.")]
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Don't ask before writing.")]
-Parallelism = Annotated[int, typer.Option(min=1, max=256, help="Requests under way at once for each host.")]
+Parallelism = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Requests under way at once for each host; else as the manifest says, or 32."),
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds without a sign of life before a request is given up.")]
 PlainHttp = Annotated[
     list[str], typer.Option("--plain-http", metavar="HOST", help="Speak http with this registry. May be repeated.")

@@ -106,7 +106,8 @@ class Display(Quiet):
         if outcome.action in self._tasks:
             self._progress.remove_task(self._tasks.pop(outcome.action))
         self._progress.update(self._all, description=self._title())
-        self._progress.console.print(outcome_line(outcome), markup=False, highlight=False)
+        # Not wrapped: in the middle of a registry's words a line would begin.
+        self._progress.console.print(outcome_line(outcome), markup=False, highlight=False, soft_wrap=True)
         self._show()
 
     def _show(self) -> None:

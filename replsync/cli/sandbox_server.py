@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from replsync.render.harmless import clean
 from replsync.sandbox.server import Answered, Sandbox, SandboxOptions, serve_until_stopped
 
 HOST = "127.0.0.1"
@@ -32,4 +33,5 @@ def summary(sandbox: Sandbox, options: SandboxOptions) -> str:
 
 
 def _log(answered: Answered) -> None:
-    print(f"{answered.status} {answered.method} {answered.path} {answered.received} bytes", file=sys.stderr, flush=True)
+    line = f"{answered.status} {answered.method} {answered.path} {answered.received} bytes"
+    print(clean(line), file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ def save(plan: Plan, path: Path) -> None:
         return
     name = shlex.quote(str(path))
     use = "it has blocked tags, and can't be applied" if plan.blocked else f"carry it out: replsync apply {name}"
-    print(f"Saved: {path}. Look at it again: replsync show {name}; {use}", file=sys.stderr)
+    print(clean(f"Saved: {path}. Look at it again: replsync show {name}; {use}"), file=sys.stderr)
 
 
 def read_saved(path: Path) -> Plan:
@@ -40,11 +40,12 @@ def read_saved(path: Path) -> Plan:
     return plan
 
 
-def check_still_valid(plan: Plan) -> None:
-    """Raise StalePlan where the manifest, its lock file or a release is not what the plan was made from."""
+def check_still_valid(plan: Plan) -> ManifestFile:
+    """Return the manifest. Raises StalePlan where it, its lock file or a release isn't what the plan was made from."""
     (planned,) = plan.manifests
     file = _unchanged(planned)
     _check_releases(plan, file)
+    return file
 
 
 def _unchanged(planned: PlannedManifest) -> ManifestFile:

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
-from replsync.apply.docker_engine import DockerEngine
 from replsync.apply.registry_engine import RegistryEngine
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import complete_lock, read_lock_beside
@@ -17,17 +16,19 @@ from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.errors import UsageError
 from replsync.manifest.lock import Lock
-from replsync.manifest.model import Manifest
+from replsync.manifest.model import Manifest, Transfer
 from replsync.manifest.read import ManifestFile
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.guarding import capped, protected, unresolved
+from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
+from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.transport import TimeLimits, Transport
@@ -35,6 +36,9 @@ from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
+
+if TYPE_CHECKING:
+    from replsync.apply.docker_engine import DockerEngine
 
 TOKEN = "REPLICATED_API_TOKEN"  # noqa: S105 - a variable's name
 TOOL = f"replsync {__version__}"
@@ -46,7 +50,7 @@ class Registries:
     """What talks to the registries. `blobs` knows the target's repositories."""
 
     client: RegistryClient
-    engine: RegistryEngine | DockerEngine
+    engine: "RegistryEngine | DockerEngine"
     blobs: BlobMap
 
 
@@ -77,16 +81,21 @@ class Workspace:
         targets: tuple[str, ...],
         lock: Digest | None,
     ) -> Plan:
-        """Return the plan with these actions, with their bytes filled in. `lock` is the digest of the lock file."""
-        measured_actions = await measured(tuple(actions), offer, self.registries.blobs)
+        """Return the plan with these actions, with their bytes filled in, and none that sends too large a layer.
+
+        `lock` is the digest of the lock file.
+        """
+        by_daemon = self.registries.engine.daemon_pushes
+        limit = self.file.manifest.policy.max_layer_size
+        loads = await measured(tuple(actions), offer, self.registries.blobs)
         return Plan(
             TOOL,
             time_of_plan(os.environ),
             (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
-            measured_actions,
-            "docker" if self.registries.engine.daemon_pushes else "registry",
+            limited(loads, limit, by_daemon=by_daemon),
+            "docker" if by_daemon else "registry",
             targets,
-            unresolved(found),
+            (*unmeasured(loads, limit), *unresolved(found)),
         )
 
     def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
@@ -127,15 +136,18 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
     """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
     target = target_of(file.manifest, Path.cwd(), os.environ)
-    async with connected(connection, target.registry, repositories(file.manifest, target)) as registries:
+    siblings = repositories(file.manifest, target)
+    async with connected(connection, file.manifest.transfer, target.registry, siblings) as registries:
         yield Workspace(file, target, registries)
 
 
 @asynccontextmanager
-async def connected(connection: Connection, registry: str, siblings: Iterable[Repository]) -> AsyncIterator[Registries]:
+async def connected(
+    connection: Connection, transfer: Transfer, registry: str, siblings: Iterable[Repository]
+) -> AsyncIterator[Registries]:
     """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
     credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
-    settings = Settings(parallelism=connection.parallelism, plain_http=frozenset(connection.plain_http))
+    settings = settings_of(connection, transfer)
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
@@ -145,10 +157,22 @@ async def connected(connection: Connection, registry: str, siblings: Iterable[Re
             case EngineName.REGISTRY:
                 engine = RegistryEngine(client, sources, blobs)
             case EngineName.DOCKER:
+                from replsync.apply.docker_engine import DockerEngine
+
                 engine = DockerEngine(client, sources)
             case _:
                 assert_never(connection.engine)
         yield Registries(client, engine, blobs)
+
+
+def settings_of(connection: Connection, transfer: Transfer) -> Settings:
+    """Return how to talk to registries: what the command line says goes before the manifest."""
+    smallest, largest = transfer.chunk_sizes
+    return Settings(
+        parallelism=connection.parallelism or transfer.parallelism,
+        plain_http=frozenset(connection.plain_http),
+        chunks=ChunkBounds(smallest=smallest, largest=largest),
+    )
 
 
 def token_credential(registry: str, env: Mapping[str, str]) -> dict[str, Credential]:

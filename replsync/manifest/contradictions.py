@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from replsync.manifest.byte_size import parse_size
 from replsync.manifest.faults import shown
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
 
@@ -31,7 +32,7 @@ def contradictions(manifest: object) -> list[Contradiction]:
     found = repeated_images(manifest)
     for index, image in enumerate(_items(manifest, "images")):
         found += image_contradictions(image, ("images", index))
-    return found
+    return found + transfer_contradictions(_get(manifest, "transfer"), ("transfer",))
 
 
 def repeated_images(manifest: object) -> list[Contradiction]:
@@ -53,6 +54,15 @@ def repeated_images(manifest: object) -> list[Contradiction]:
 def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
     """Return the contradictions inside the entry `image`, which stands at the path `at`."""
     return [*_says_nothing(image, at), *_repeated_tags(image, at), *_unfit_digests(image, at)]
+
+
+def transfer_contradictions(transfer: object, at: Path = ()) -> list[Contradiction]:
+    """Return the contradictions inside `transfer`, which stands at the path `at`."""
+    smallest, largest = (_bytes(_get(transfer, key)) for key in ("min_chunk_size", "max_chunk_size"))
+    if smallest is None or largest is None or smallest <= largest:
+        return []
+    message = "`min_chunk_size` is more than `max_chunk_size`"
+    return [Contradiction((*at, "min_chunk_size"), message, "give it the same size, or less")]
 
 
 def _says_nothing(image: object, at: Path) -> Iterator[Contradiction]:
@@ -111,6 +121,15 @@ def _parsed(source: object) -> SourceName | None:
         except ValueError:
             return None
     return source if isinstance(source, RegistrySource | DaemonSource) else None
+
+
+def _bytes(size: object) -> int | None:
+    if isinstance(size, str):
+        try:
+            return parse_size(size)
+        except ValueError:
+            return None
+    return size if isinstance(size, int) else None
 
 
 def _items(entry: object, key: str) -> list[object]:

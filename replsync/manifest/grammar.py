@@ -11,12 +11,17 @@ from typing import Annotated
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from replsync.manifest.byte_size import MAX_DIGITS, SIZE_PATTERN, likely_size, parse_size
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference, is_host, is_path, is_tag
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
 
 MAX_REASON = 500
 """Characters of a reason: it becomes a label, and a sentence in a container runtime's error."""
+
+MAX_PARALLELISM = 256
+LEAST_LARGEST_CHUNK = 64_000
+"""Bytes: with less in one request an upload is nothing but round trips."""
 
 _MAX_PATTERN = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -39,6 +44,14 @@ _PATTERN_SCHEMA = {
 }
 _GLOB_SCHEMA = {"type": "string", "maxLength": _MAX_PATTERN, "pattern": r"^[^/\\\u0000-\u001f][^\\\u0000-\u001f]*$"}
 _COUNT_SCHEMA = {"type": "integer", "minimum": 0}
+_SIZE_SCHEMA = {
+    "type": ["string", "integer"],
+    "minimum": 1,
+    "maximum": 10**MAX_DIGITS - 1,
+    "pattern": SIZE_PATTERN,
+}
+_LARGEST_CHUNK_SCHEMA = {**_SIZE_SCHEMA, "minimum": LEAST_LARGEST_CHUNK}
+_PARALLELISM_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_PARALLELISM}
 _TRUTH_SCHEMA = {"type": "boolean"}
 _REASON_SCHEMA = {
     "type": "string",
@@ -203,6 +216,36 @@ def _count(value: object) -> int:
     raise refused("a count is a whole number, 0 or more")
 
 
+def _size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    text = _text(value)
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        near = likely_size(text)
+        raise refused(
+            "a size is a whole number of bytes above 0, such as `500MB`, `1.9GB`, `2GiB` or `1900000000`",
+            f"did you mean `{near}`?" if near else None,
+        ) from error
+
+
+def _largest_chunk(value: object) -> int:
+    size = _size(value)
+    if size < LEAST_LARGEST_CHUNK:
+        raise refused("one request may be held to 64KB, and to no less", "write `64KB`, or more")
+    return size
+
+
+def _parallelism(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_PARALLELISM:
+        return value
+    text = _text(value)
+    if re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= MAX_PARALLELISM:
+        return int(text)
+    raise refused(f"this is a whole number from 1 to {MAX_PARALLELISM}")
+
+
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -240,6 +283,9 @@ RegistryHost = Annotated[str, AfterValidator(_registry), WithJsonSchema(_REGISTR
 TagPattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema(_PATTERN_SCHEMA)]
 Glob = Annotated[str, AfterValidator(_glob), WithJsonSchema(_GLOB_SCHEMA)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]
+ByteSize = Annotated[int, PlainValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+LargestChunk = Annotated[int, PlainValidator(_largest_chunk), WithJsonSchema(_LARGEST_CHUNK_SCHEMA)]
+Parallelism = Annotated[int, PlainValidator(_parallelism), WithJsonSchema(_PARALLELISM_SCHEMA)]
 Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema(_TRUTH_SCHEMA)]
 Reason = Annotated[str, AfterValidator(_reason), WithJsonSchema(_REASON_SCHEMA)]
 PinnedDigest = Annotated[Digest, PlainValidator(_digest), WithJsonSchema(_DIGEST_SCHEMA)]

@@ -11,14 +11,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from replsync.manifest.contradictions import Contradiction, image_contradictions, repeated_images
+from replsync.manifest.contradictions import (
+    Contradiction,
+    image_contradictions,
+    repeated_images,
+    transfer_contradictions,
+)
 from replsync.manifest.grammar import (
     MAX_REASON,
     AppSlug,
+    ByteSize,
     Count,
     Glob,
     ImageName,
     ImageSource,
+    LargestChunk,
+    Parallelism,
     PinnedDigest,
     Reason,
     RegistryHost,
@@ -32,6 +40,9 @@ from replsync.oci.source_name import RegistrySource, SourceName, pinned, source_
 
 VERSION = 1
 DEFAULT_REGISTRY = "registry.replicated.com"
+DEFAULT_PARALLELISM = 32
+DEFAULT_MIN_CHUNK = 1_000_000
+DEFAULT_MAX_CHUNK = 1_000_000_000
 
 _DIGEST_EXAMPLE = "sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"
 
@@ -51,8 +62,13 @@ def _some(images: tuple["Image", ...]) -> tuple["Image", ...]:
     return images
 
 
+def _refuse(contradictions: Sequence[Contradiction]) -> None:
+    if contradictions:
+        raise PydanticCustomError("contradiction", "{message}", {"message": contradictions[0].message})
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Tag(_Part):
@@ -166,6 +182,50 @@ class Policy(_Part):
         "accidents, such as a list that was cut off.",
         examples=[20],
     )
+    max_layer_size: ByteSize | None = Field(
+        default=None,
+        description="The largest layer that is sent: a plan that would send a larger one is blocked. Bytes, or a size "
+        "such as 1.9GB or 2GiB (kB to TB are powers of 1000, KiB to TiB of 1024). Left out, there is no limit.",
+        examples=["1.9GB", "500MB", 1900000000],
+    )
+
+
+class Transfer(_Part):
+    """How layers are sent."""
+
+    parallelism: Parallelism = Field(
+        default=DEFAULT_PARALLELISM,
+        description="The most requests under way at once for each host; --parallelism goes before it.",
+        examples=[DEFAULT_PARALLELISM],
+    )
+    min_chunk_size: ByteSize | None = Field(
+        default=None,
+        description="The least that one request of a layer's upload holds, in bytes or as a size; the last one may "
+        "hold less. Left out, it is 1MB, or max_chunk_size where that is less.",
+        examples=["1MB"],
+    )
+    max_chunk_size: LargestChunk | None = Field(
+        default=None,
+        description="The most that one request of a layer's upload holds, in bytes or as a size; 64KB at least. Left "
+        "out, it is 1GB, or min_chunk_size where that is more.",
+        examples=["1GB", "100MB"],
+    )
+
+    @property
+    def chunk_sizes(self) -> tuple[int, int]:
+        """The least and the most bytes of one request; a default gives way to what the file says."""
+        match self.min_chunk_size, self.max_chunk_size:
+            case None, int() as largest:
+                return min(DEFAULT_MIN_CHUNK, largest), largest
+            case int() as smallest, None:
+                return smallest, max(DEFAULT_MAX_CHUNK, smallest)
+            case smallest, largest:
+                return smallest or DEFAULT_MIN_CHUNK, largest or DEFAULT_MAX_CHUNK
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _refuse(transfer_contradictions(self))
+        return self
 
 
 class Manifest(_Part):
@@ -201,6 +261,11 @@ class Manifest(_Part):
         description="What to do where this file says nothing.",
         examples=[{"unlisted": "report"}],
     )
+    transfer: Transfer = Field(
+        default=Transfer(),
+        description="How layers are sent: requests at once, and the size of each.",
+        examples=[{"parallelism": 8, "max_chunk_size": "100MB"}],
+    )
     images: Annotated[tuple[Image, ...], AfterValidator(_some)] = Field(
         description="The application's images. Images that are not listed here are never touched.",
         examples=[[{"name": "worker", "source": "ghcr.io/acme/worker", "tags": ["1.10"]}]],
@@ -211,8 +276,3 @@ class Manifest(_Part):
     def _is_consistent(self) -> Self:
         _refuse(repeated_images(self))
         return self
-
-
-def _refuse(contradictions: Sequence[Contradiction]) -> None:
-    if contradictions:
-        raise PydanticCustomError("contradiction", "{message}", {"message": contradictions[0].message})

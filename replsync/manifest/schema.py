@@ -26,6 +26,12 @@ class _Schema(GenerateJsonSchema):
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
+    def encode_default(self, dft: Any) -> Any:
+        encoded = super().encode_default(dft)
+        if isinstance(encoded, dict):
+            return {key: value for key, value in encoded.items() if value is not None}
+        return encoded
+
 
 def manifest_schema() -> dict[str, Any]:
     """Return the schema, draft 2020-12."""

@@ -8,16 +8,17 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from replsync.manifest.faults import shown
-from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag
+from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag, Transfer
 from replsync.manifest.yaml_tree import Empty
 
 Path = tuple[str | int, ...]
 
-_LONGEST_KEY = max(len(key) for part in (Manifest, Policy, Image, Tag, Retired) for key in part.model_fields)
+_LONGEST_KEY = max(len(key) for part in (Manifest, Policy, Transfer, Image, Tag, Retired) for key in part.model_fields)
 
 _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "images": (Image, "an image"),
     "policy": (Policy, "`policy`"),
+    "transfer": (Transfer, "`transfer`"),
     "tags": (Tag, "a tag"),
     "retired": (Retired, "a retired tag"),
 }
@@ -115,13 +116,17 @@ def _expected(path: Path) -> str:
         case ():
             return "a mapping with `version` and `images`"
         case ("policy",):
-            return "a mapping with `unlisted` or `max_tombstones`"
+            return "a mapping with `unlisted`, `max_tombstones` or `max_layer_size`"
+        case ("transfer",):
+            return "a mapping with `parallelism`, `min_chunk_size` or `max_chunk_size`"
         case ("policy", "unlisted"):
             return "`report`, `ignore` or `tombstone`"
         case ("version",):
             return f"the number {VERSION}"
-        case ("policy", "max_tombstones"):
+        case ("policy", "max_tombstones") | ("transfer", "parallelism"):
             return "a whole number"
+        case ("policy", "max_layer_size") | ("transfer", _):
+            return "a size such as `500MB`"
         case (*_, "even_if_referenced"):
             return "`true` or `false`"
         case _:
@@ -161,10 +166,11 @@ def _known_key(path: Path) -> str | None:
     part = next((_PARTS[step][0] for step in reversed(parents) if step in _PARTS), Manifest)
     if len(key) > 2 * _LONGEST_KEY:
         return None
-    near = get_close_matches(key.lower().replace("-", "_"), part.model_fields, 1)
+    owners = [name for owner, name in _PARTS.values() if key in owner.model_fields]
+    # What is a key elsewhere was rather misplaced than misspelled.
+    near = get_close_matches(key.lower().replace("-", "_"), part.model_fields, 1, 0.8 if owners else 0.6)
     if near:
         return f"did you mean `{near[0]}`?"
-    owners = [name for owner, name in _PARTS.values() if key in owner.model_fields]
     if key in Manifest.model_fields:
         return f"`{key}` belongs to the top of the file"
     return f"`{key}` belongs to {' or '.join(owners)}" if owners else f"known here are {_listed(part)}"

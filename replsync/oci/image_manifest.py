@@ -31,6 +31,9 @@ MAX_SIZE = 4 * 1024 * 1024
 """Bytes; the least that a registry must take, and the most that is read (distribution-spec, push)."""
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+/-]{3,255}")  # RFC 6838, 4.2, loosely
+_MAX_BLOB = 2**63 - 1  # descriptor.md: a size is an int64
+_KEYS = {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "digest", "size", "urls"}
+_FOLDED = {key.casefold() for key in _KEYS}
 _IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 
 
@@ -116,7 +119,9 @@ def parse_document(raw: bytes, content_type: str) -> Document:
     if len(raw) > MAX_SIZE:
         raise UnsupportedImage(f"an image manifest of {len(raw)} bytes is over the limit of {MAX_SIZE}")
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, object_pairs_hook=_each_once)
+    except _Twice as error:
+        raise UnsupportedImage(f"an image manifest is ambiguous: {error}") from error
     except (ValueError, RecursionError) as error:
         raise UnsupportedImage(f"an image manifest of type {media_type[:100]!r} is not JSON") from error
     if not isinstance(body, dict):
@@ -134,6 +139,7 @@ def parse_document(raw: bytes, content_type: str) -> Document:
             f"the registry calls it {media_type[:100]!r}, but its mediaType is {str(stated)[:100]!r}"
         )
     try:
+        _refuse_lookalikes(body)
         if media_type in MANIFEST_TYPES:
             return ImageManifest(
                 raw, media_type, _descriptor(body["config"]), tuple(_descriptor(one) for one in body["layers"])
@@ -170,10 +176,31 @@ def refuse_uncopyable(document: Document) -> None:
                 )
 
 
+class _Twice(ValueError):
+    """A key that is there twice: which one counts, each parser decides by itself."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict[str, Any]()
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(f"the key {key[:100]!r} is there twice")
+        found[key] = value
+    return found
+
+
+def _refuse_lookalikes(data: dict[str, Any]) -> None:
+    """Go's parser, so that of registries and runtimes, reads a key in any case, and the last one counts."""
+    for key in data.keys() - _KEYS:
+        if key.casefold() in _FOLDED:
+            raise ValueError(f"the key {key[:100]!r} is read differently by different programs")
+
+
 def _descriptor(data: Any) -> Descriptor:
+    _refuse_lookalikes(data)
     size = data["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"a size of {size!r}")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_BLOB:
+        raise ValueError(f"a size of {str(size)[:100]!r}")
     media_type = data["mediaType"]
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise ValueError(f"a media type of {media_type!r}")
@@ -183,7 +210,9 @@ def _descriptor(data: Any) -> Descriptor:
         digest=parse_digest(data["digest"]),
         size=size,
         platform=Platform(
-            str(platform.get("os", "")), str(platform.get("architecture", "")), platform.get("variant") or None
+            str(platform.get("os", "")),
+            str(platform.get("architecture", "")),
+            str(platform.get("variant") or "") or None,
         )
         if platform
         else None,

@@ -1,7 +1,7 @@
 """An image with everything that it refers to, as image manifests; no blob is read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor, Document, ImageIndex, ImageManifest
@@ -34,12 +34,18 @@ class ImageTree:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Every config and layer once, in push order."""
-        documents = [document for _, document in self.in_push_order] + [self.root]
-        unique = {
-            blob.digest: blob
-            for document in documents
-            if isinstance(document, ImageManifest)
-            for blob in document.blobs
+        """Every config and layer once, in push order; below an index with the platform of the first that has it."""
+        documents = [*self.in_push_order, (None, self.root)]
+        platforms = {
+            child.digest: child.platform
+            for _, document in documents
+            if isinstance(document, ImageIndex)
+            for child in document.manifests
         }
+        unique: dict[Digest, Descriptor] = {}
+        for digest, document in documents:
+            if isinstance(document, ImageManifest):
+                platform = platforms.get(digest) if digest else None
+                for blob in document.blobs:
+                    unique.setdefault(blob.digest, replace(blob, platform=platform) if platform else blob)
         return tuple(unique.values())

@@ -9,6 +9,7 @@ from typing import Any, Literal, assert_never
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.source_name import spoken
 from replsync.plan.action import WRITING, Action, Bury, Copy, Kind, Write
+from replsync.plan.escaping import harmless
 from replsync.plan.targets import chosen
 
 FORMAT = "replsync.plan/1"
@@ -97,7 +98,7 @@ def body_digest(body: dict[str, Any]) -> Digest:
 
 def canonical(data: Any) -> str:
     """Return `data` as JSON, the same text for the same data."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return harmless(json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
 def _body(plan: Plan) -> dict[str, Any]:

@@ -4,11 +4,18 @@ All of it goes by yarl, the parser that aiohttp connects by: where two parsers
 read one address differently, a credential goes astray.
 """
 
+import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from yarl import URL
 
 from replsync.errors import RegistryError
+
+# RFC 1123, 2.1, and `_`, which some names have. Nothing else is looked up, nor compared: `a.test;b.test` may be one
+# host to us and another one to a proxy.
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def parse_address(text: str) -> URL:
@@ -22,7 +29,18 @@ def parse_address(text: str) -> URL:
     url = _parse(text)
     if url.scheme not in ("http", "https") or not url.host or "@" in url.authority:
         raise ValueError("not the address of a server")
+    _check_host(url.raw_host or "", is_bracketed="[" in url.raw_authority)
     return url
+
+
+def _check_host(host: str, *, is_bracketed: bool) -> None:
+    """Raise ValueError for what is no name and no address, or has a zone in it."""
+    if is_bracketed:
+        if "%" in host:
+            raise ValueError("an address with a zone")
+        ipaddress.IPv6Address(host)
+    elif not _NAME.fullmatch(host):
+        raise ValueError("not the name of a host")
 
 
 def _parse(text: str) -> URL:
@@ -35,7 +53,7 @@ def _parse(text: str) -> URL:
 def origin(url: str) -> tuple[str, str]:
     """Scheme, and host with port: what a credential is bound to."""
     parts = URL(url, encoded=True)
-    return parts.scheme, f"{(parts.host or '').lower()}:{parts.port}"
+    return parts.scheme, f"{(parts.raw_host or '').lower()}:{parts.port}"
 
 
 def host_of(url: str) -> str:
@@ -44,14 +62,14 @@ def host_of(url: str) -> str:
 
 
 def join(base: str, location: str) -> str:
-    """Return the URL that `location`, perhaps relative, names from `base`.
+    """Return the URL that `location`, perhaps relative, names from `base`; without a fragment, which is not sent.
 
     Raises RegistryError where it leads from https to http, or to no URL at all.
     """
     try:
         if not location:
             raise ValueError("no address")
-        url = str(parse_address(str(URL(base, encoded=True).join(_parse(location)))))
+        url = str(parse_address(str(URL(base, encoded=True).join(_parse(location)))).with_fragment(None))
     except ValueError as error:
         raise RegistryError(f"{host_of(base)} names an address that can't be read") from error
     if base.startswith("https:") and not url.startswith("https:"):

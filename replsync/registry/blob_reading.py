@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -21,7 +22,8 @@ async def read_blob(
     Size and digest are checked over all of it: raises CorruptBlob at the end
     if they differ. From another `start` than 0 only the size can be: whoever
     reads so has the digest checked elsewhere. Raises RegistryError after as many
-    tries in a row without a single byte as the session's persistence allows.
+    tries in a row as the session's persistence allows that got ahead at less
+    than `TimeLimits.least_rate`: what trickles would else never end.
 
     A small blob is one request among others, and comes in one piece; whoever
     reads a large one has one of the session's `streams`.
@@ -50,7 +52,7 @@ async def _resumed(
     at = start
     fruitless = 0
     while True:
-        before = at
+        before, begun = at, time.monotonic()
         try:
             async with aclosing(_parts(session, operation, repository, blob, at)) as parts:
                 async for part in parts:
@@ -59,7 +61,8 @@ async def _resumed(
                     yield part
             break
         except RegistryError as error:
-            fruitless = fruitless + 1 if at == before else 1
+            is_ahead = at - before > session.least_rate * (time.monotonic() - begun)
+            fruitless = 1 if is_ahead else fruitless + 1
             if not is_passing(error) or fruitless >= session.persistence.attempts:
                 raise
         wait = min(session.persistence.first_wait * 2 ** (fruitless - 1), MAX_WAIT)

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, ReplsyncError
+from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
 from replsync.registry.address import join
@@ -104,13 +104,16 @@ class _Feed:
             return
         try:
             async with aclosing(self._stream) as stream:
+                is_more = bool(self._rest)
                 async for piece in stream:
-                    if piece:
-                        raise RegistryError("the source gives more bytes than were announced")
+                    if is_more := is_more or bool(piece):
+                        break
+                if is_more:
+                    raise RegistryError("the source gives more bytes than were announced")
         except ReplsyncError as error:
             raise _SourceBroke(error) from error
         finally:
-            self._stream = None
+            self._stream, self._at, self._rest = None, None, b""
 
     async def close(self) -> None:
         """Close what is open."""
@@ -280,7 +283,7 @@ class _Upload:
             return
         try:
             answer = await self._call("GET", self._location, ok=(204,), once=False)
-        except RegistryError:
+        except (RegistryError, SignInError):  # not every registry lets one look at sessions
             self._forget()
             return
         reached = _reached(answer.headers.get("Range"), otherwise=None)

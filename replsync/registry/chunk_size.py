@@ -30,7 +30,7 @@ class ChunkSize:
         self._bounds = bounds
         self._ceiling = bounds.largest
         self._tried = 0
-        self._next = min(FIRST, bounds.largest)
+        self._next = max(min(FIRST, bounds.largest), bounds.smallest)
 
     def of(self, left: int, at_least: int = 0) -> int:
         """Return the bytes of the next request where `left` are left to send.

@@ -16,7 +16,6 @@ from replsync.errors import (
     RegistryError,
     RegistryUnreachable,
     SignInError,
-    UnsupportedImage,
 )
 from replsync.oci.digest import Digest, digest_of, parse_digest
 from replsync.oci.image_manifest import (
@@ -24,10 +23,6 @@ from replsync.oci.image_manifest import (
     DOCKER_SCHEMA1_SIGNED,
     MAX_SIZE,
     Descriptor,
-    Document,
-    ImageIndex,
-    parse_document,
-    refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Reference, Repository
@@ -38,11 +33,9 @@ from replsync.registry.credentials import CredentialStore
 from replsync.registry.persistence import Persistence, persistently
 from replsync.registry.session import Session, pull, push
 from replsync.registry.tag_list import list_tags
-from replsync.registry.together import together
 from replsync.registry.transport import Transport
+from replsync.registry.trees import Fetched, read_tree
 
-_MAX_DEPTH = 4
-_MAX_DOCUMENTS = 1000
 _REMEMBERED = 32 * 1024 * 1024
 """Bytes of image manifests that are remembered in a run."""
 
@@ -61,19 +54,6 @@ class Settings:
     persistence: Persistence = field(default_factory=Persistence)
     chunks: ChunkBounds = field(default_factory=ChunkBounds)
     plain_http: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """The bytes of an image manifest or index as the registry has them, not looked into; `digest` is theirs."""
-
-    raw: bytes
-    media_type: str
-    digest: Digest
-
-    def parse(self) -> Document:
-        """Read the bytes. Raises UnsupportedImage."""
-        return parse_document(self.raw, self.media_type)
 
 
 class _StoredOther(RegistryError):
@@ -216,33 +196,8 @@ class RegistryClient:
         return fetched
 
     async def tree(self, reference: Reference) -> ImageTree:
-        """Read an image and, where it is an index, every image manifest below it.
-
-        Raises UnsupportedImage where any of them is of a kind that is never
-        copied, NotFound and RegistryError as `fetch` does.
-        """
-        root = await self._document(reference)
-        below: dict[Digest, Document] = {}
-        level = [root]
-        for _ in range(_MAX_DEPTH + 1):
-            children = {child.digest for index in level if isinstance(index, ImageIndex) for child in index.manifests}
-            new = sorted(children - below.keys())
-            if len(below) + len(new) > _MAX_DOCUMENTS:
-                raise UnsupportedImage(f"{reference}: an index of more than {_MAX_DOCUMENTS} image manifests")
-            read = await together(self._document(reference.repository.at(digest)) for digest in new)
-            below.update(zip(new, read, strict=True))
-            if not children:
-                return ImageTree(root, below)
-            level = [below[digest] for digest in sorted(children)]
-        raise UnsupportedImage(f"{reference}: indexes within indexes, more than {_MAX_DEPTH} deep")
-
-    async def _document(self, reference: Reference) -> Document:
-        try:
-            document = (await self.fetch(reference)).parse()
-            refuse_uncopyable(document)
-        except UnsupportedImage as error:
-            raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error
-        return document
+        """Read an image and, where it is an index, every image manifest below it; see `read_tree`."""
+        return await read_tree(self.fetch, reference)
 
     async def put(self, reference: Reference, raw: bytes, media_type: str) -> None:
         """Write the bytes of an image manifest or index by digest.
@@ -305,7 +260,8 @@ class RegistryClient:
         header = answer.headers.get("Docker-Content-Digest", "")
         stated = _stated_digest(header)
         if header and (stated is None or digest_of(raw, stated) != stated):
-            raise _StoredOther(f"{operation}: the registry says that it stored other bytes than were sent", stated)
+            said = f"the registry says that it stored other bytes than were sent ({stated or 'of no digest'})"
+            raise _StoredOther(f"{operation}: {said}", stated)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob."""

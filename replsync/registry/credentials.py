@@ -58,8 +58,8 @@ class CredentialStore:
             config = self._read(path)
             found = await self._from_helper(config, host, path) or _from_auths(config, host, repository, path)
             if found:
-                return found
-        return self._extra.get(host)
+                return _sendable(found)
+        return _sendable(self._extra[host]) if host in self._extra else None
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path not in self._files:
@@ -94,7 +94,8 @@ class CredentialStore:
 
     async def _ask(self, helper: object, server: str, host: str, path: Path) -> Credential | None:
         """Run `docker-credential-HELPER get`, which takes the server on stdin and answers in JSON."""
-        what = f"ask the credential helper {str(helper)[:60]!r} for {server}"
+        name = f" {helper[:60]!r}" if isinstance(helper, str) else ""
+        what = f"ask the credential helper{name} for {server}"
         hint = f"run `docker-credential-{helper} list`, or remove the helper from {path}"
         if not isinstance(helper, str) or not _HELPER_NAME.fullmatch(helper):
             raise SignInError(f"{what}: that is not the name of a helper", hint=f"mend {path}", host=host)
@@ -133,6 +134,23 @@ class CredentialStore:
             return None  # how some say that they have none
         origin = f"credential helper {helper} ({path})"
         return Credential(username, secret, origin, is_identity_token=username == _IDENTITY_TOKEN_USER)
+
+
+def _sendable(found: Credential) -> Credential:
+    """Raise InvalidInput for what is no text: half a surrogate pair in JSON, bytes in a variable that aren't UTF-8."""
+    if not _is_text(found.username + found.password):
+        raise InvalidInput(
+            f"use the credential from {found.origin}: it holds characters that can't be sent", hint="sign in again"
+        )
+    return found
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _paths(env: Mapping[str, str], home: Path) -> Iterator[Path]:

@@ -15,8 +15,9 @@ from replsync.oci.image_manifest import (
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import may_be_tombstone, read_epitaph
-from replsync.registry.client import Fetched, RegistryClient
+from replsync.registry.client import RegistryClient
 from replsync.registry.together import together
+from replsync.registry.trees import Fetched
 
 _DOCUMENTS = (*MANIFEST_TYPES, *INDEX_TYPES)
 _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")

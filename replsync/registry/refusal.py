@@ -1,25 +1,40 @@
 """What a registry's refusals mean, as errors."""
 
+import copy
 import json
 from collections.abc import Iterable
+from typing import TypeVar
 
 from replsync.errors import NotFound, PermissionDenied, RegistryError, ReplsyncError, SignInError
+from replsync.registry.blotting import blotted
 from replsync.registry.credentials import Credential
+
+Error = TypeVar("Error", bound=ReplsyncError)
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 _ABSENT_CODES = {"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"}
 _MAX_MESSAGE = 300
+_MAX_ERRORS = 20
 
 
-def named(operation: str, error: RegistryError) -> RegistryError:
-    """Put `operation` in front of an error from below, its class kept; an error that has it stays as it is."""
-    if error.message.startswith(operation):
-        return error
-    host, _, rest = error.message.partition(": ")
-    message = rest if rest and host in operation.split("/")[0].split() else error.message  # the host once is enough
-    return type(error)(f"{operation}: {message}", hint=error.hint, status=error.status, codes=error.codes)
+def named(operation: str, error: Error, secrets: Iterable[str] = ()) -> Error:
+    """Put `operation` in front of an error from below, its class kept, and take `secrets` out of it.
+
+    An error that has the operation stays as it is.
+    """
+    if error.message.startswith(operation) or isinstance(error, SignInError):
+        message = error.message
+    else:
+        host, _, rest = error.message.partition(": ")
+        once = rest if rest and host in operation.split("/")[0].split() else error.message  # the host once is enough
+        message = f"{operation}: {once}"
+    found = copy.copy(error)
+    found.message = blotted(message, secrets)
+    found.hint = error.hint and blotted(error.hint, secrets)
+    found.args = (found.message,)
+    return found
 
 
 def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, host: str) -> ReplsyncError:
@@ -60,15 +75,19 @@ def read_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, ..
     harmless, `secrets` that it repeats are blotted out, and it is cut.
     """
     try:
-        errors = [one for one in json.loads(body)["errors"] if isinstance(one, dict)]
+        errors = [one for one in json.loads(body)["errors"][:_MAX_ERRORS] if isinstance(one, dict)]
+        codes = tuple(_text(one.get("code")) for one in errors)
+        said = "; ".join(f"{_text(one.get('code'))}: {_text(one.get('message'))}" for one in errors)
     except (ValueError, KeyError, TypeError, RecursionError):
         return (), ""
-    codes = tuple(str(one.get("code", "")) for one in errors)
-    said = "; ".join(f"{one.get('code', '')}: {one.get('message', '')}" for one in errors)
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        said = said.replace(secret, "***")
+    said = blotted(said, secrets)
     printable = "".join(character if character.isprintable() else " " for character in said)
     return codes, printable[:_MAX_MESSAGE]
+
+
+def _text(value: object) -> str:
+    """What is no text, as some registries give it, by its beginning: it may be large."""
+    return value if isinstance(value, str) else "" if value is None else str(value)[:_MAX_MESSAGE]
 
 
 def not_signed_in(operation: str, host: str, answered: str, credential: Credential | None) -> SignInError:

@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
+from replsync.registry.blotting import repeats
 from replsync.registry.chunk_size import ChunkBounds, ChunkSize
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.persistence import PASSING, Persistence, persistently
@@ -50,7 +51,7 @@ def push(repository: str) -> str:
 class _Pass:
     """What signs requests: a value for Authorization (or nothing), the credential behind it, and until when."""
 
-    header: str
+    header: str = field(repr=False)
     credential: Credential | None
     expires_at: float
 
@@ -84,6 +85,7 @@ class Session:
     ) -> None:
         self.host = host
         self.persistence = persistence
+        self.least_rate = transport.limits.least_rate
         self.chunk_size = ChunkSize(chunks)
         self.takes_chunks = True
         scheme = "http" if plain_http or is_loopback(host) else "https"
@@ -127,6 +129,8 @@ class Session:
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
+            if repeats(answer.headers, answer.body, self._secrets):  # as a tag or a media type it would be shown
+                raise RegistryError(f"{operation}: the registry answers with the credential that it was sent")
             return answer
 
         async with nullcontext() if in_turn else self.turn():
@@ -185,11 +189,10 @@ class Session:
                 if first is None or first > start:
                     raise RegistryError(f"{operation}: the registry answers with another range than was asked for")
                 yield first, self._transport.parts(response)
-        except RegistryUnreachable as error:
-            self._had_trouble(begun)
-            raise named(operation, error) from error
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            if isinstance(error, RegistryUnreachable):
+                self._had_trouble(begun)
+            raise named(operation, error, self._secrets) from error
 
     def _had_trouble(self, begun: float) -> None:
         self._places.had_trouble(begun)
@@ -248,8 +251,8 @@ class Session:
             if fresh := await self._renewed(operation, answer, scopes, used):
                 answer = await self._watched(send, {**headers, **fresh.headers})
             return answer
-        except RegistryError as error:
-            raise named(operation, error) from error
+        except (RegistryError, SignInError) as error:
+            raise named(operation, error, self._secrets) from error
 
     async def _renewed(self, operation: str, answer: Answer, scopes: Scopes, used: _Pass) -> _Pass | None:
         """After a 401 of the registry itself: what to sign with instead, None where there is nothing else to try."""

@@ -9,7 +9,7 @@ import base64
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from yarl import URL
@@ -31,7 +31,10 @@ _PARAMETER = re.compile(rf"""[\s,]*({_NAME})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,
 _SCHEME = re.compile(rf"""[\s,]*({_NAME})(?=[\s,]|$)(?!\s*=)(?:[ ]+[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$)))?""")
 _GARBAGE = re.compile(r"""[\s,]*(?:"(?:[^"\\]|\\.)*"?|[^,"])+""", re.DOTALL)
 # Second-level domains below which countries register names: what is below them is not of one site.
-_SHARED = {"ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"}
+_SHARED = {
+    *("ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "govt", "gub", "ltd", "me", "mil", "ne", "net", "nom"),
+    *("or", "org", "plc", "sch"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Challenge:
 class Token:
     """A bearer token, good until `expires_at` on the clock that `read_token` was given (seconds)."""
 
-    value: str
+    value: str = field(repr=False)
     expires_at: float
 
 
@@ -55,8 +58,8 @@ class TokenRequest:
     """What to send to the token server. `form` makes it a POST."""
 
     url: str
-    headers: dict[str, str]
-    form: dict[str, str] | None = None
+    headers: dict[str, str] = field(repr=False)
+    form: dict[str, str] | None = field(default=None, repr=False)
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
@@ -96,7 +99,7 @@ def may_send(registry_origin: str, realm: str) -> bool:
     """
     if origin(registry_origin) == origin(realm):
         return True
-    here, there = URL(registry_origin, encoded=True).host, URL(realm, encoded=True).host
+    here, there = (URL(url, encoded=True).raw_host for url in (registry_origin, realm))
     if not realm.startswith("https:") or not here or not there or is_loopback(host_of(registry_origin)):
         return False  # behind another port of this machine may be another user's program
     return here == there or _is_of(there, here.partition(".")[2])

@@ -10,6 +10,9 @@ from replsync.registry.refusal import named
 from replsync.registry.session import Session, pull
 
 MAX_PAGES = 10_000
+MAX_TAGS = 100_000
+"""Tags of a repository that are taken in, whatever number of pages they come on."""
+
 _PAGE = 1000
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _LINK = re.compile(r"""<([^<>]*)>\s*;(?:[^,<]*;)?\s*rel="?next"?""", re.IGNORECASE)
@@ -34,7 +37,7 @@ async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]
             if len(seen) > 1:
                 raise  # it was there a page ago: the list is cut short
             return ()
-        found.update(_read_tags(operation, answer.body))
+        _add_tags(found, operation, answer.body)
         link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
         if not link:
             return tuple(sorted(found))
@@ -49,11 +52,13 @@ async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]
     raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
 
 
-def _read_tags(operation: str, body: bytes) -> list[str]:
+def _add_tags(found: set[str], operation: str, body: bytes) -> None:
     try:
         tags = json.loads(body)["tags"]
         if not isinstance(tags, list | None):  # null for a repository without tags
             raise TypeError("no list")
-        return [tag for tag in tags or () if is_tag(tag)]
+        found.update(tag for tag in tags or () if is_tag(tag))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError(f"{operation}: the answer is not a list of tags") from error
+    if len(found) > MAX_TAGS:
+        raise RegistryError(f"{operation}: more than {MAX_TAGS} tags")

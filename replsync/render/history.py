@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from replsync.oci.digest import short
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
+from replsync.plan.escaping import harmless
 from replsync.plan.journal import Entry
 from replsync.render.harmless import clean
 from replsync.render.text import SYMBOLS, state_text
@@ -61,7 +62,7 @@ def history_json(reference: Reference, recorded: Sequence[Recorded], now: TagSta
         ],
         "now": _now_json(now),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return harmless(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _now(state: TagState) -> str:

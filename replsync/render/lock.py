@@ -20,7 +20,7 @@ def lock_changes(path: str, old: Mapping[SourceName, Digest], new: Mapping[Sourc
         if old.get(source) != new.get(source)
     ]
     changed = f"{len(lines)} changed" if lines else "no changes"
-    return "\n".join([*lines, f"{path}: {_sources(len(new))}, {changed}", ""])
+    return "\n".join([*lines, f"{clean(path)}: {_sources(len(new))}, {changed}", ""])
 
 
 def check_text(found: LockCheck) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from replsync.manifest.byte_size import size_text
 from replsync.oci.digest import short
 from replsync.oci.source_name import spoken
 from replsync.plan.action import Action, Copy, Kind, State
@@ -28,7 +29,6 @@ _COLOURS = {
     Kind.BLOCKED: "1;31",
     Kind.UNLISTED: "2",
 }
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 _NOTHING = "(none)"
 _NAMED = 5
 
@@ -82,7 +82,7 @@ def summary_line(plan: Plan) -> str:
         f"{counts[kind]} {kind}" for kind in (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED) if counts[kind]
     )
     at_least = "At least " if any(action.bytes is None for action in plan.writes) else ""
-    moved = f" {at_least}{size(plan.upload)} to send." if changes and not plan.blocked else ""
+    moved = f" {at_least}{size_text(plan.upload)} to send." if changes and not plan.blocked else ""
     if not changes and not plan.blocked:
         changes = "no changes"
     return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
@@ -137,16 +137,6 @@ def outcome_line(outcome: Done | Failed) -> str:
             return f"{SYMBOLS[Kind.BLOCKED]} {action.label} {action.kind}: failed: {clean(outcome.error.message)}"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people, in decimal units: `1.5 GB`."""
-    value = float(count)
-    for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
 def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
     change = f"{state_text(action.before)} -> {state_text(action.after)}"
     if action.kind in (Kind.UNLISTED, Kind.UNCHANGED):
@@ -155,9 +145,9 @@ def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
     if action.bytes is None:
         moved.append("size unknown")
     elif action.bytes.upload:
-        moved.append(f"{size(action.bytes.upload)} to send")
+        moved.append(f"{size_text(action.bytes.upload)} to send")
     if action.bytes and action.bytes.mount:
-        moved.append(f"{size(action.bytes.mount)} to mount")
+        moved.append(f"{size_text(action.bytes.mount)} to mount")
     yield f"  {_symbol(action.kind, colour)} {tag}  {action.kind:<9}  {change}" + (
         f"  ({', '.join(moved)})" if moved else ""
     )

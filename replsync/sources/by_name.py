@@ -1,12 +1,14 @@
 """The choice of a source by its name."""
 
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from replsync.registry.client import RegistryClient
-from replsync.sources.daemon_image import DaemonImage
 from replsync.sources.image_source import ImageSource
 from replsync.sources.registry_image import RegistryImage
+
+if TYPE_CHECKING:
+    from replsync.sources.daemon_image import DaemonImage
 
 
 class Sources:
@@ -22,8 +24,10 @@ class Sources:
             self._made[name] = self._make(name)
         return self._made[name]
 
-    def daemon(self, name: DaemonSource) -> DaemonImage:
+    def daemon(self, name: DaemonSource) -> "DaemonImage":
         """Return the daemon's image of this name."""
+        from replsync.sources.daemon_image import DaemonImage
+
         made = self._made.setdefault(name, DaemonImage(name))
         if not isinstance(made, DaemonImage):
             raise AssertionError("a daemon source makes a daemon image")
@@ -34,6 +38,6 @@ class Sources:
             case RegistrySource():
                 return RegistryImage(self._client, name)
             case DaemonSource():
-                return DaemonImage(name)
+                return self.daemon(name)
             case _:
                 assert_never(name)

@@ -84,8 +84,9 @@ def translated(operation: str, work: Callable[["DockerClient"], T]) -> T:
 
 
 def shown(said: str) -> str:
-    """Return the end of docker's own words in one line; queries of URLs are cut, since they may hold signatures."""
-    return re.sub(r"(https?://[^\s?]*)\?[^\s\"']*", r"\1?...", " ".join(said.split()))[-_SHOWN:]
+    """Return the end of docker's own words in one line; queries and users of URLs are cut, since they may be secret."""
+    named = re.sub(r"(?i)(https?://)[^\s/@\"']*@", r"\1...@", " ".join(said.split()))
+    return re.sub(r"(?i)(https?://[^\s?\"']*)\?[^\s\"']*", r"\1?...", named)[-_SHOWN:]
 
 
 def uses_containerd_store(client: "DockerClient") -> bool:
@@ -126,5 +127,5 @@ def exported(client: "DockerClient", image: str, stop: Stop) -> Iterator[IO[byte
 def _check(process: subprocess.Popen[bytes], said: IO[bytes], image: str) -> None:
     if process.wait() != 0:
         said.seek(0)
-        words = " ".join(said.read().decode(errors="replace").split())
-        raise DockerError(f"export {image} from the Docker daemon: {words[-_SHOWN:]}")
+        words = shown(said.read().decode(errors="replace"))
+        raise DockerError(f"export {image} from the Docker daemon: {words}")

@@ -13,6 +13,7 @@ from replsync.cli.progress import Quiet
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.plan.document import Plan
+from replsync.plan.layer_sizes import limited
 from replsync.plan.planner import Target, decide
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.client import RegistryClient
@@ -82,7 +83,8 @@ async def _check(sandbox: RunningSandbox, app: str, entry: dict[str, object], un
         async def plan() -> tuple[Plan, RegistryEngine]:
             blobs = BlobMap(client, [target.repository("worker")])
             engine = RegistryEngine(client, Sources(client), blobs)
-            actions = await measured(decide(manifest, await gather(manifest, target, client, engine)), engine, blobs)
+            loads = await measured(decide(manifest, await gather(manifest, target, client, engine)), engine, blobs)
+            actions = limited(loads, None)
             return Plan("test", "2026-01-01T00:00:00Z", (), actions), engine
 
         async def digests() -> dict[str, Digest]:

@@ -38,7 +38,12 @@ class Hold:
     go_on: threading.Event = field(default_factory=threading.Event)
 
 
-Reaction = Reply | Hold | None
+@dataclass(frozen=True)
+class Cut:
+    """The real answer, but the connection ends in the middle of its body; before any of it where it has no body."""
+
+
+Reaction = Reply | Hold | Cut | None
 """None: the request goes on to the real registry, and its answer comes back as it is."""
 
 Script = Callable[[Asked], Reaction]
@@ -88,6 +93,11 @@ def proxy(upstream: str | None, script: Script) -> Iterator[Proxy]:
                 case Hold() as hold:
                     status, headers_, content = self.forward(body)
                     self.send(status, headers_, content, hold)
+                case Cut():
+                    status, headers_, content = self.forward(body)
+                    self.close_connection = True
+                    if content:
+                        self.send(status, headers_, content[: len(content) // 2])
                 case None:
                     self.send(*self.forward(body))
                 case other:

@@ -1,9 +1,5 @@
 """The main job: plan, apply, and plan again finds nothing to do."""
 
-import base64
-import json
-from pathlib import Path
-
 import pytest
 
 from replsync.cli.workspace import token_credential
@@ -141,18 +137,12 @@ def test_a_docker_configuration_signs_in_to_source_and_target(
     source = start_sandbox(SandboxOptions(password="another"))
     worker = image("worker")
     push(source.host, "acme/worker", "1.10", worker, source.credentials)
-    write_docker_config(workplace.folder, source, sandbox)
-    workplace.env["DOCKER_CONFIG"] = str(workplace.folder)
+    workplace.sign_in(source, sandbox)
     workplace.write(sandbox.host, {"name": "worker", "source": f"{source.host}/acme/worker", "tags": ["1.10"]})
     workplace.apply()
     assert workplace.is_in_sync()
     tag = f"{sandbox.host}/{workplace.app}/worker:1.10"
     assert digests(skopeo, [tag.rpartition(":")[0]], sandbox.credentials) == {tag: worker.digest}
-
-
-def write_docker_config(folder: Path, *sandboxes: RunningSandbox) -> None:
-    auths = {one.host: {"auth": base64.b64encode(":".join(one.credentials).encode()).decode()} for one in sandboxes}
-    (folder / "config.json").write_text(json.dumps({"auths": auths}))
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from tests.end_to_end.conftest import StartProxy
 from tests.end_to_end.proxy import Asked, Reaction, error
 from tests.end_to_end.terminal import terminal
 from tests.end_to_end.workplace import Workplace, assert_refused
+from tests.servers.any_registry import AnyRegistry
 from tests.servers.command import clean_environment, replsync_command
 from tests.servers.docker import DockerDaemon
 from tests.servers.hello import native_platform
 from tests.servers.images import build_image, build_index, load_into
 from tests.servers.push import push
 from tests.servers.registry import Credentials, RegistryServer
-from tests.servers.sandbox import RunningSandbox
 from tests.servers.skopeo import Skopeo
 
 OLD, NEW = (build_image({"version": name}, platform=native_platform()) for name in (b"old", b"new"))
@@ -149,15 +149,12 @@ def retires_and_restores(place: Place, skopeo: Skopeo) -> None:
     assert place.workplace.actions()["worker:1.9.3"]["kind"] == "unchanged"
 
 
-def test_a_tag_is_retired_and_restored_on_docker_registry(place: Place, skopeo: Skopeo) -> None:
-    retires_and_restores(place, skopeo)
-
-
-def test_a_tag_is_retired_and_restored_on_the_sandbox(
-    workplace: Workplace, sandbox: RunningSandbox, docker_registry: RegistryServer, skopeo: Skopeo
+def test_a_tag_is_retired_and_restored(
+    workplace: Workplace, any_registry: AnyRegistry, docker_registry: RegistryServer, skopeo: Skopeo
 ) -> None:
-    workplace.env["REPLICATED_API_TOKEN"] = sandbox.credentials.password
-    retires_and_restores(made(workplace, sandbox.host, docker_registry.host, sandbox.credentials), skopeo)
+    workplace.sign_in(any_registry)
+    host, creds = any_registry.host, any_registry.credentials
+    retires_and_restores(made(workplace, host, docker_registry.host, creds), skopeo)
 
 
 def test_retiring_in_the_manifest_alone_asks_no_registry(

@@ -1,11 +1,12 @@
 """A folder with a manifest in it, and replsync to run there."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, Protocol
 
 from tests.servers.command import RunReplsync
 from tests.servers.registry import Credentials
@@ -14,6 +15,16 @@ from tests.servers.skopeo import Skopeo
 MANIFEST = "replicated-images.yaml"
 
 Done = CompletedProcess[str]
+
+
+class SignedIn(Protocol):
+    """A registry, and who may sign in there."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def credentials(self) -> Credentials | None: ...
 
 
 @dataclass(frozen=True)
@@ -30,10 +41,16 @@ class Workplace:
         """The file that replsync reads."""
         return self.folder / MANIFEST
 
-    def write(self, registry: str, *images: Mapping[str, Any], unlisted: str = "report") -> None:
-        """Write a manifest; JSON is YAML too."""
+    def write(self, registry: str, *images: Mapping[str, Any], unlisted: str = "report", **more: Any) -> None:
+        """Write a manifest, with `more` keys at its top; JSON is YAML too."""
         content = {"version": 1, "app": self.app, "registry": registry, "policy": {"unlisted": unlisted}}
-        self.manifest.write_text(json.dumps({**content, "images": images}))
+        self.manifest.write_text(json.dumps({**content, **more, "images": images}))
+
+    def sign_in(self, *registries: SignedIn) -> None:
+        """Write Docker's configuration with the credentials of `registries`, as `docker login` does."""
+        auths = {one.host: {"auth": _encoded(one.credentials)} for one in registries if one.credentials}
+        (self.folder / "config.json").write_text(json.dumps({"auths": auths}))
+        self.env["DOCKER_CONFIG"] = str(self.folder)
 
     def run(self, *args: str | Path, env: Mapping[str, str] | None = None, input: str | None = None) -> Done:
         """Run replsync here."""
@@ -67,6 +84,10 @@ class Workplace:
         assert done.returncode in (0, 2), done.stdout + done.stderr
         assert (done.returncode == 0) == ("no changes" in done.stdout), done.stdout
         return done.returncode == 0
+
+
+def _encoded(credentials: Credentials) -> str:
+    return base64.b64encode(":".join(credentials).encode()).decode()
 
 
 def digests(skopeo: Skopeo, repositories: Sequence[str], creds: Credentials | None = None) -> dict[str, str]:

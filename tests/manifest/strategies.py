@@ -24,6 +24,12 @@ TAGS = st.one_of(
 )
 NAMES = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,2}", fullmatch=True)
 SOURCES = st.sampled_from(["ghcr.io/acme/worker", "docker://quay.io/a/b", "worker", "docker-daemon:worker"])
+SIZES = st.integers(1, 10**15 - 1) | st.builds(
+    "{}{}{}".format,
+    st.integers(1, 10**6) | st.decimals("0.001", "999.999", places=3),
+    st.sampled_from(["", " "]),
+    st.sampled_from(["kB", "KB", "MB", "GB", "TB"]),
+)
 PRINTABLE = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
 """What `str.isprintable` takes."""
 REASONS = st.text(PRINTABLE, min_size=1, max_size=500).filter(str.strip)
@@ -69,4 +75,21 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         manifest["registry"] = draw(st.sampled_from(["registry.replicated.com", "localhost:5000", "[::1]:80"]))
     if draw(st.booleans()):
         manifest["policy"] = {"unlisted": draw(st.sampled_from(["report", "ignore", "tombstone"]))}
+    if draw(st.booleans()):
+        manifest.setdefault("policy", {})["max_layer_size"] = draw(SIZES)
+    if draw(st.booleans()):
+        manifest["transfer"] = draw(transfers())
     return manifest
+
+
+@st.composite
+def transfers(draw: st.DrawFn) -> dict[str, Any]:
+    """A section `transfer` without contradictions."""
+    transfer: dict[str, Any] = {}
+    if draw(st.booleans()):
+        transfer["parallelism"] = draw(st.integers(1, 256))
+    if draw(st.booleans()):
+        transfer["min_chunk_size"] = draw(st.sampled_from([1, "64KB", "1MB"]))
+    if draw(st.booleans()):
+        transfer["max_chunk_size"] = draw(st.sampled_from(["1MB", "1.5GiB", 2_000_000_000]))
+    return transfer

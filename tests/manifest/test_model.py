@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from replsync.manifest.model import Image, Manifest, Policy, Retired, Tag
+from replsync.manifest.model import Image, Manifest, Policy, Retired, Tag, Transfer
 from replsync.oci.digest import parse_digest
 from replsync.oci.source_name import parse_source
 
@@ -80,8 +80,30 @@ def test_what_is_not_given_has_its_default() -> None:
         "registry.replicated.com",
         Policy(unlisted="report"),
     )
+    assert (manifest.policy.max_layer_size, manifest.transfer.parallelism) == (None, 32)
     built = manifest.images[0]
     assert (built.source, built.mutable, built.retired) == (None, (), ())
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        ({}, (1_000_000, 1_000_000_000)),
+        ({"min_chunk_size": "2MB"}, (2_000_000, 1_000_000_000)),
+        ({"min_chunk_size": "2GB"}, (2_000_000_000, 2_000_000_000)),
+        ({"max_chunk_size": "64KB"}, (64_000, 64_000)),
+        ({"max_chunk_size": "2GiB"}, (1_000_000, 2 * 1024**3)),
+        ({"min_chunk_size": 1, "max_chunk_size": 64_000}, (1, 64_000)),
+        ({"min_chunk_size": "1MB", "max_chunk_size": "1000kB"}, (1_000_000, 1_000_000)),
+    ],
+)
+def test_the_default_of_one_bound_gives_way_to_the_other(given: dict[str, object], sizes: tuple[int, int]) -> None:
+    assert Transfer.model_validate(given).chunk_sizes == sizes
+
+
+def test_code_cannot_build_bounds_that_are_crossed() -> None:
+    with pytest.raises(ValidationError, match="more than `max_chunk_size`"):
+        Transfer(min_chunk_size=200_000, max_chunk_size=100_000)
 
 
 def test_a_manifest_is_a_value() -> None:

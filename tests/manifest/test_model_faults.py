@@ -53,6 +53,26 @@ TOP = [
         GOOD + "policy: {max_tombstones: -1}\n", 5, 26, "a whole number, 0 or more", None, id="a count below zero"
     ),
     pytest.param(GOOD + "policy: {max_tombstones: []}\n", 5, 26, "expected a whole number", None, id="no count"),
+    pytest.param(
+        GOOD + "transfer: fast\n", 5, 11, "is `fast`, expected a mapping with `parallelism`", None, id="transfer: text"
+    ),
+    pytest.param(GOOD + "transfer:\n", 5, 1, "`transfer` is empty", "or remove the key", id="transfer: nothing"),
+    pytest.param(
+        GOOD + "transfer: {paralelism: 8}\n", 5, 12, "unknown key `paralelism`", "mean `parallelism`?", id="slip"
+    ),
+    pytest.param(
+        GOOD + "transfer: {max_layer_size: 1GB}\n", 5, 12, "unknown key `max_layer", "to `policy`", id="misplaced"
+    ),
+    pytest.param(GOOD + "parallelism: 8\n", 5, 1, "unknown key `parallelism`", "to `transfer`", id="parallelism"),
+    pytest.param(GOOD + "transfer: {parallelism: 0}\n", 5, 25, "is `0`: this is a whole number from 1 to 256", None),
+    pytest.param(GOOD + "transfer: {parallelism: 257}\n", 5, 25, "number from 1 to 256", None),
+    pytest.param(GOOD + "transfer: {parallelism: many}\n", 5, 25, "number from 1 to 256", None),
+    pytest.param(GOOD + "transfer: {parallelism: []}\n", 5, 25, "a list, expected a whole number", None),
+    pytest.param(GOOD + "transfer: {min_chunk_size: {}}\n", 5, 28, "a mapping, expected a size such as", None),
+    pytest.param(GOOD + "transfer: {max_chunk_size: 63.9KB}\n", 5, 28, "may be held to 64KB, and to no less", "`64KB`"),
+    pytest.param(
+        GOOD + "transfer: {max_chunk_size: 2MB, min_chunk_size: 3MB}\n", 5, 49, "more than `max_chunk_size`", "the same"
+    ),
     pytest.param(GOOD + 'releases: ["a\\\\b"]\n', 5, 12, "joined by `/`", None, id="a backslash in a pattern"),
     pytest.param(GOOD + "app: MyApp\n", 5, 6, "`app` is `MyApp`", "did you mean `myapp`?", id="app: upper case"),
     pytest.param(GOOD + "app: a/b\n", 5, 6, "without `/`", "write `a` here", id="app: two parts"),
@@ -284,6 +304,36 @@ def test_no_message_speaks_like_the_libraries() -> None:
             for word in ("Input", "valid", "pydantic", "dictionary", "integer", "tuple", "Extra", "ctx", "None"):
                 assert word not in fault.message
                 assert word not in (fault.proposal or "")
+
+
+@pytest.mark.parametrize(
+    ("size", "proposal"),
+    [
+        *((text, None) for text in ("0", "0GB", "-1", "-1.9GB", "1.5", "1.5B", "1PB", "GB", "big", "1.9.1GB", "1e9")),
+        *((text, None) for text in ("9" * 16, f"{'9' * 16}GB", "0G", "1 000 MB", "''")),
+        *(
+            (text, "did you mean `1.9GB`?")
+            for text in ("1.9gb", "1.9G", "1.9 g", "'1,9GB'", "1.9Gb", "1.9_GB", "+1.9GB")
+        ),
+        *((text, "did you mean `2GiB`?") for text in ("2Gi", "2gib", "2 GIB")),
+        ("500k", "did you mean `500kB`?"),
+        ("500ki", "did you mean `500KiB`?"),
+        ("1_900_000_000", "did you mean `1900000000`?"),
+    ],
+)
+def test_what_is_no_size_is_explained(size: str, proposal: str | None) -> None:
+    text = GOOD + f"policy: {{max_layer_size: {size}}}\n"
+    assert_fault(text, 5, 26, f"is `{size.strip(chr(39))}`: a size is a whole number of bytes above 0", proposal)
+
+
+@pytest.mark.parametrize(
+    ("size", "words", "at"),
+    [("[]", "is a list, expected a size such as `500MB`", 26), ("", "is empty", 10), ("~", "is empty", 26)],
+)
+def test_where_a_size_belongs_nothing_else_is_taken(size: str, words: str, at: int) -> None:
+    (fault,) = faults_of(GOOD + f"policy: {{max_layer_size: {size}}}\n")
+    assert (fault.line, fault.column) == (5, at)
+    assert f"`policy.max_layer_size` {words}" in fault.message
 
 
 def _key_words(fault: Fault) -> str:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from replsync.manifest.faults import InvalidManifest
-from replsync.manifest.model import Image, Manifest, Tag
+from replsync.manifest.model import Image, Manifest, Policy, Tag, Transfer
 from replsync.manifest.read import read_manifest
 from replsync.manifest.schema import manifest_schema, schema_text
 from replsync.oci.digest import parse_digest
@@ -26,6 +26,8 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 A = "sha256:" + "a" * 64
 
 HEAD = "version: 1\nimages:\n  - name: worker\n"
+SIZES = ["1", "1900000000", "1B", "500 MB", "1.9GB", "2GiB", "1kB", "1KB", "'1900000000'", "0.5kB"]
+NO_SIZES = ["0", "0GB", "0.0GB", "-1", "-1GB", "1.5", "1gb", "2G", "'1,9GB'", "1PB", "GB", "1e9 B", "[]", "true", "''"]
 
 GOOD = [
     HEAD + "    tags: [1.10]\n",
@@ -39,6 +41,9 @@ GOOD = [
     HEAD + "    tags: [x]\napp: my-app\nregistry: r.test:5000\npolicy: {unlisted: ignore}\n",
     HEAD + "    tags: [x]\nregistry: '[::1]:5000'\npolicy: {}\n",
     HEAD.replace("worker", "tools/worker__a.b--c") + "    tags: [x]\n",
+    *(HEAD + f"    tags: [x]\npolicy: {{max_layer_size: {size}}}\n" for size in SIZES),
+    HEAD + "    tags: [x]\ntransfer: {}\n",
+    HEAD + "    tags: [x]\ntransfer: {parallelism: 256, min_chunk_size: 1, max_chunk_size: 64000}\n",
 ]
 BAD = [
     "- a\n",
@@ -85,6 +90,11 @@ BAD = [
     HEAD + "    tags: [x]\npolicy: {unlisted: delete}\n",
     HEAD + "    tags: [x]\npolicy: {listed: report}\n",
     HEAD + "    tags: [x]\nplatforms: []\n",
+    *(HEAD + f"    tags: [x]\npolicy: {{max_layer_size: {size}}}\n" for size in NO_SIZES),
+    *(HEAD + f"    tags: [x]\ntransfer: {{parallelism: {count}}}\n" for count in ("0", "257", "-1", "many", "1.5")),
+    HEAD + "    tags: [x]\ntransfer: {max_chunk_size: 63999}\n",
+    HEAD + "    tags: [x]\ntransfer: {chunks: 1MB}\n",
+    HEAD + "    tags: [x]\ntransfer: 8\n",
     HEAD.replace("worker", "Worker") + "    tags: [x]\n",
     HEAD.replace("worker", "a//b") + "    tags: [x]\n",
     HEAD.replace("worker", "a" * 256) + "    tags: [x]\n",
@@ -97,6 +107,9 @@ ONLY_READING_TELLS = [
     pytest.param(
         HEAD + f"    source: docker-daemon:a\n    tags: [{{tag: x, digest: '{A}'}}]\n", id="a daemon's digest"
     ),
+    pytest.param(HEAD + "    tags: [x]\npolicy: {max_layer_size: 1.5B}\n", id="half a byte"),
+    pytest.param(HEAD + "    tags: [x]\ntransfer: {max_chunk_size: 63KB}\n", id="a chunk that is too small"),
+    pytest.param(HEAD + "    tags: [x]\ntransfer: {min_chunk_size: 2MB, max_chunk_size: 1MB}\n", id="chunks crossed"),
 ]
 
 
@@ -139,7 +152,9 @@ def test_the_schema_describes_every_field_of_the_model() -> None:
     assert {f"manifest.{key}" for key in Manifest.model_fields} <= names
     assert {f"Image.{key}" for key in Image.model_fields} <= names
     assert {f"TagMapping.{key}" for key in Tag.model_fields} <= names
-    assert {"Policy.unlisted", "Retired.tag", "Retired.reason"} <= names
+    assert {f"Policy.{key}" for key in Policy.model_fields} <= names
+    assert {f"Transfer.{key}" for key in Transfer.model_fields} <= names
+    assert {"Retired.tag", "Retired.reason"} <= names
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS, ids=[name for name, _ in FIELDS])
@@ -159,7 +174,7 @@ def test_the_examples_of_a_field_are_valid(name: str, field: Any) -> None:
 
 def test_no_object_takes_keys_that_are_not_described() -> None:
     objects = [SCHEMA, *(part for part in SCHEMA["$defs"].values() if part.get("type") == "object")]
-    assert len(objects) == 5
+    assert len(objects) == 6
     assert all(part["additionalProperties"] is False for part in objects)
 
 
@@ -188,7 +203,7 @@ def test_the_complete_example_has_every_key() -> None:
         used |= image.model_fields_set
         for entry in (*image.tags, *image.retired):
             used |= entry.model_fields_set
-    used |= manifest.policy.model_fields_set
+    used |= manifest.policy.model_fields_set | manifest.transfer.model_fields_set
     assert used == {name.partition(".")[2] for name, _ in FIELDS}
 
 

@@ -152,6 +152,36 @@ def test_a_tree_is_pushed_from_the_leaves_up_each_document_and_blob_once() -> No
     assert [blob.digest for blob in tree.blobs] == [sha256(b"base"), sha256(b"top"), sha256(b"config")]
 
 
+def test_a_blob_below_an_index_has_the_platform_of_the_first_image_that_needs_it() -> None:
+    one, two = image(), image(layers=[descriptor(LAYER, "base"), descriptor(LAYER, "other")])
+
+    def entry(document: ImageManifest | ImageIndex, architecture: str) -> dict[str, Any]:
+        platform = {"os": "linux", "architecture": architecture}
+        size = len(document.raw)
+        return {"mediaType": document.media_type, "digest": document.digest, "size": size, "platform": platform}
+
+    tree = ImageTree(index(entry(one, "amd64"), entry(two, "arm64")), {one.digest: one, two.digest: two})
+    assert {blob.digest: str(blob.platform) for blob in tree.blobs} == {
+        sha256(b"base"): "linux/amd64",
+        sha256(b"top"): "linux/amd64",
+        sha256(b"config"): "linux/amd64",
+        sha256(b"other"): "linux/arm64",
+    }
+    assert {blob.platform for blob in ImageTree(one, {}).blobs} == {None}
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 10**400])
+def test_a_size_that_nothing_has_is_refused(size: int) -> None:
+    with pytest.raises(UnsupportedImage, match="a size of"):
+        image(layers=[{**descriptor(LAYER, "base"), "size": size}])
+
+
+def test_a_variant_that_is_no_text_becomes_one() -> None:
+    platform = {"os": "linux", "architecture": "arm", "variant": ["v7"]}
+    (entry,) = index(descriptor(OCI_MANIFEST, "a", platform=platform)).manifests
+    assert str(entry.platform) == "linux/arm/['v7']"
+
+
 def test_an_image_alone_has_nothing_below_it() -> None:
     tree = ImageTree(image(), {})
     assert tree.in_push_order == ()
@@ -171,3 +201,31 @@ def test_a_digest_is_of_the_algorithm_that_it_names() -> None:
     assert digest_of(b"x", sha512).startswith("sha512:")
     assert parse_digest(sha512) == sha512
     assert short(sha256(b"")) == "e3b0c44298fc"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps(image_body())[:-1] + ', "layers": []}',
+        json.dumps(image_body()).replace('"size"', '"size": 5, "size"', 1),
+        json.dumps(image_body(annotations={"a": "1"})).replace('"a"', '"a": "2", "a"'),
+        json.dumps(image_body(Layers=[])),
+        json.dumps(image_body(**{"layer\u017f": []})),
+        json.dumps(image_body(config=descriptor(OCI_CONFIG, "config", Digest=sha256(b"other")))),
+    ],
+)
+def test_what_programs_read_differently_is_refused(raw: str) -> None:
+    with pytest.raises(UnsupportedImage, match=r"is there twice|is read differently by different programs"):
+        parse_document(raw.encode(), OCI_MANIFEST)
+
+
+def test_annotations_may_differ_in_case_alone() -> None:
+    raw = json.dumps(image_body(annotations={"size": "1", "Size": "2", "SIZE": "3"})).encode()
+    assert parse_document(raw, OCI_MANIFEST).raw == raw
+
+
+@pytest.mark.parametrize("size", [2**63, 10**4000])
+def test_a_size_that_no_blob_has_is_refused(size: int) -> None:
+    body = image_body(config={**descriptor(OCI_CONFIG, "config"), "size": size})
+    with pytest.raises(UnsupportedImage, match=r"a size of '[0-9]{1,100}'"):
+        parse_document(json.dumps(body).encode(), OCI_MANIFEST)

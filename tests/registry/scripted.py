@@ -106,7 +106,7 @@ class StartScripted(Protocol):
 
 
 @asynccontextmanager
-async def _serve() -> AsyncIterator[Scripted]:
+async def serve_scripted() -> AsyncIterator[Scripted]:
     server = Scripted()
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", server.answer)
@@ -127,7 +127,7 @@ async def start_scripted() -> AsyncIterator[StartScripted]:
     async with AsyncExitStack() as stack:
 
         async def start() -> Scripted:
-            return await stack.enter_async_context(_serve())
+            return await stack.enter_async_context(serve_scripted())
 
         yield start
 

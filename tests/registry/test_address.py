@@ -2,6 +2,7 @@
 
 import email.utils
 from datetime import UTC, datetime
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,9 @@ BASE = "https://registry.example.com/v2/app/blobs/uploads/"
         ("?n=1", BASE + "?n=1"),
         ("https://other.example.com/x", "https://other.example.com/x"),
         ("//other.example.com/x", "https://other.example.com/x"),
+        ("/upload?state=x#at", "https://registry.example.com/upload?state=x"),
+        ("https://a_b.c-d.test:8443/", "https://a_b.c-d.test:8443/"),
+        ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443/"),
         ("../../a", "https://registry.example.com/v2/app/a"),
     ],
 )
@@ -44,6 +48,9 @@ def test_http_may_lead_to_https() -> None:
     [
         *("", "ftp://a.test/", "file:///etc/passwd", "javascript:alert(1)", "mailto:a@b.test"),
         *("https://a.test:99999/", "https://a.test:x/", "https://[::1", "https://[]", "https://user:pw@a.test/"),
+        *("https://evil.test;registry.example.com/", "https://evil.test,registry.example.com/", "https://a..b/"),
+        *("https://registry.example.com%2eevil.test/", "https://a.test%00.b.test/", "https://[fe80::1%25eth0]/"),
+        *("https://[v1.x]/", f"https://{'a' * 64}.test/", "https://registry.example.com./", "https://-a.test/"),
         *("https://a.test/b c", "https://a.test/\r\nX: 1", "https://ä.test/", "/\udcff", "https://a.test\\@b.test/"),
     ],
 )  # fmt: skip
@@ -88,10 +95,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        *(("0", 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("100000", 120), ("inf", 120), ("1e999", 120)),
+        *(("0", 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("100000", 100_000), ("inf", inf)),
         *((None, None), ("", None), ("nan", None), ("soon", None), ("Thu, 99 Jan 2026 00:00:00 GMT", None)),
         ("Thu, 01 Jan 2026 00:00:30 GMT", 30),
-        ("Thu, 01 Jan 2026 01:00:00 GMT", 120),
+        ("Thu, 01 Jan 2026 01:00:00 GMT", 3600),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
         ("Thu, 01 Jan 2026 00:00:30 -0000", 30),
     ],
@@ -101,6 +108,6 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 
 
 @given(st.text() | st.datetimes(timezones=st.just(UTC)).map(email.utils.format_datetime))
-def test_any_retry_after_is_at_most_two_minutes(value: str) -> None:
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
     seconds = retry_after(value, NOW.timestamp())
-    assert seconds is None or 0 <= seconds <= 120
+    assert seconds is None or seconds >= 0

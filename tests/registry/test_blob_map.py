@@ -6,11 +6,12 @@ import pytest
 
 from replsync.errors import RegistryError
 from replsync.oci.digest import sha256
+from replsync.oci.reference import Repository
 from replsync.registry.blob_map import MAX_SIBLINGS, BlobMap
 from replsync.registry.client import RegistryClient
 from replsync.registry.together import together
 from tests.registry.clients import blob_of, body_of, repository
-from tests.registry.scripted import Reply, Scripted
+from tests.registry.scripted import Reply, Scripted, refusal
 from tests.servers.registry import RegistryServer
 
 DIGEST = sha256(b"data")
@@ -77,6 +78,65 @@ async def test_not_all_of_many_siblings_are_asked(scripted: Scripted, client: Re
     siblings = [repository(scripted.host, f"app/image{number}") for number in range(50)]
     assert await BlobMap(client, siblings).mountable(repository(scripted.host), DIGEST, None) is None
     assert len(scripted.received) == MAX_SIBLINGS
+
+
+@pytest.fixture
+def tagless(scripted: Scripted) -> Repository:
+    """A repository that says that it has no tags."""
+    scripted.on("GET /v2/app/worker/tags/list", Reply(200, b'{"name": "app/worker", "tags": null}'))
+    return repository(scripted.host)
+
+
+async def test_a_repository_without_tags_is_taken_to_have_no_blob_unasked(
+    scripted: Scripted, client: RegistryClient, tagless: Repository
+) -> None:
+    has(scripted, "app/worker")
+    await client.tags(tagless)
+    assert not await BlobMap(client, ()).has(tagless, DIGEST)
+    assert scripted.asked("HEAD") == []
+
+
+async def test_a_repository_whose_tags_nobody_asked_for_is_asked(
+    scripted: Scripted, client: RegistryClient, tagless: Repository
+) -> None:
+    has(scripted, "app/worker")
+    assert await BlobMap(client, ()).has(tagless, DIGEST)
+
+
+async def test_a_look_finds_what_a_repository_without_tags_has_all_the_same(
+    scripted: Scripted, client: RegistryClient, tagless: Repository
+) -> None:
+    has(scripted, "app/worker")
+    await client.tags(tagless)
+    blobs = BlobMap(client, ())
+    assert await blobs.look(tagless, DIGEST)
+    assert await blobs.has(tagless, DIGEST)
+    assert len(scripted.asked("HEAD")) == 1
+
+
+async def test_what_was_sent_to_a_repository_without_tags_is_known(
+    scripted: Scripted, client: RegistryClient, tagless: Repository
+) -> None:
+    await client.tags(tagless)
+    blobs = BlobMap(client, ())
+    blobs.note(tagless, DIGEST)
+    assert await blobs.has(tagless, DIGEST)
+    other = repository(scripted.host, "app/other")
+    assert await blobs.mountable(other, DIGEST, None) == tagless
+    assert scripted.asked("HEAD") == []
+
+
+async def test_siblings_without_tags_are_not_asked_and_take_nobodys_turn(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    empty = [repository(scripted.host, f"app/a{number}") for number in range(MAX_SIBLINGS)]
+    for one in empty:
+        scripted.on(f"GET /v2/{one.path}/tags/list", refusal(404, "NAME_UNKNOWN"))
+        assert await client.tags(one) == ()
+    full = repository(scripted.host, "app/b")
+    has(scripted, "app/b")
+    assert await BlobMap(client, [*empty, full]).mountable(repository(scripted.host), DIGEST, None) == full
+    assert len(scripted.asked("HEAD")) == 1
 
 
 async def test_results_come_in_order() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from replsync.errors import InvalidInput
+from replsync.errors import InvalidInput, SignInError
 from replsync.registry.credentials import Credential, CredentialStore
 from tests.registry.clients import SECRET
 from tests.registry.docker_files import HOST, auth, docker_config, written
@@ -218,3 +218,24 @@ async def test_a_file_is_read_once(tmp_path: Path) -> None:
     again = await store.find(HOST)
     assert again
     assert again.username == "first"
+
+
+@pytest.mark.parametrize("entry", [{"username": "ann\ud800", "password": SECRET}, {"identitytoken": SECRET + "\udfff"}])
+async def test_what_is_no_text_is_an_error_without_the_secret(tmp_path: Path, entry: dict[str, str]) -> None:
+    path = docker_config(tmp_path, {"auths": {HOST: entry}})
+    with pytest.raises(InvalidInput, match=f"^use the credential from {path} .*: it holds characters") as caught:
+        await found(tmp_path)
+    assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+async def test_a_variable_that_is_no_text_is_an_error_that_names_it(tmp_path: Path) -> None:
+    extra = {HOST: Credential("replsync", "\udcff", "$TOKEN")}
+    with pytest.raises(InvalidInput, match=r"^use the credential from \$TOKEN: it holds characters"):
+        await CredentialStore({}, tmp_path, extra).find(HOST)
+
+
+async def test_a_secret_in_the_place_of_a_helper_is_not_shown(tmp_path: Path) -> None:
+    docker_config(tmp_path, {"credsStore": [SECRET]})
+    with pytest.raises(SignInError, match=r"^ask the credential helper for ") as caught:
+        await found(tmp_path)
+    assert SECRET not in f"{caught.value} {caught.value.hint}"

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from aiohttp import web
 
 from replsync.errors import NotFound, PermissionDenied, RegistryError, RegistryUnreachable, UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import MAX_SIZE, OCI_INDEX, OCI_MANIFEST
 from replsync.registry.client import RegistryClient
+from replsync.registry.tag_list import MAX_TAGS
+from replsync.registry.trees import MAX_TREE
 from tests.registry.answers import IMAGE, MANIFEST, served
 from tests.registry.clients import blob_of, repository, tag
 from tests.registry.scripted import Reply, Scripted, StartScripted, refusal
@@ -325,3 +328,32 @@ async def test_a_registry_that_is_not_there_is_unreachable(client: RegistryClien
 async def test_a_host_that_can_not_be_is_an_error(client: RegistryClient, host: str) -> None:
     with pytest.raises(RegistryError, match=f"^look up {tag(host)}: "):
         await client.head(tag(host))
+
+
+async def test_tags_without_end_are_not_taken_in(scripted: Scripted, client: RegistryClient) -> None:
+    number = 0
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        nonlocal number
+        number += 1
+        tags = [f"{number}-{one}" for one in range(20_000)]
+        link = f'<{request.path}?last={number}>; rel="next"'
+        return web.json_response({"tags": tags}, headers={"Link": link})
+
+    scripted.on(TAGS, page)
+    with pytest.raises(RegistryError, match=f"^list the tags of .*: more than {MAX_TAGS} tags$"):
+        await client.tags(repository(scripted.host))
+    assert number == MAX_TAGS // 20_000 + 1
+
+
+async def test_an_index_of_large_image_manifests_is_not_held_in_memory(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    body = json.loads(IMAGE.manifest)
+    filling = "x" * (MAX_SIZE - 10_000)
+    children = [json.dumps({**body, "annotations": {"n": f"{n}{filling}"}}).encode() for n in range(40)]
+    index = index_of(*((OCI_MANIFEST, child) for child in children))
+    scripted.on(MANIFEST, served(index, OCI_INDEX))
+    serve_by_digest(scripted, OCI_MANIFEST, *children)
+    with pytest.raises(UnsupportedImage, match=f"^{tag(scripted.host)}: .* of more than {MAX_TREE} bytes$"):
+        await client.tree(tag(scripted.host))

@@ -4,6 +4,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -87,13 +88,6 @@ async def test_a_small_blob_is_read_again_when_it_breaks_off(scripted: Scripted,
     assert await client.read_small_blob(repository(scripted.host), DATA) == b"data"
 
 
-async def test_a_stream_is_left_to_its_reader_to_try_again(scripted: Scripted, client: RegistryClient) -> None:
-    scripted.on(BLOB, broken_after(b"da", 4), Reply(200, b"data"))
-    with pytest.raises(RegistryUnreachable, match=f"^read {DATA.digest} of {repository(scripted.host)}: "):
-        [part async for part in client.read_blob(repository(scripted.host), DATA)]
-    assert len(scripted.received) == 1
-
-
 @pytest.mark.parametrize("operation", ["fetch", "read"])
 async def test_a_server_that_never_answers_is_unreachable(scripted: Scripted, operation: str) -> None:
     scripted.on(MANIFEST, hang)
@@ -137,7 +131,7 @@ async def test_a_blob_may_take_longer_than_an_answer(scripted: Scripted) -> None
         return response
 
     scripted.on(f"GET /v2/app/worker/blobs/{blob_of(data).digest}", slow)
-    async with open_client(settings=ONCE, limits=IMPATIENT) as client:
+    async with open_client(settings=ONCE, limits=replace(IMPATIENT, least_rate=1)) as client:
         assert await client.read_small_blob(repository(scripted.host), blob_of(data)) == data
 
 
@@ -173,6 +167,15 @@ async def test_retry_after_may_be_a_date(scripted: Scripted) -> None:
     async with open_client() as client:
         await client.fetch(tag(scripted.host))
     assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.parametrize("value", ["86400", "inf", "1e999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_no_host_is_waited_for_longer_than_settings_say(scripted: Scripted, value: str) -> None:
+    scripted.on(MANIFEST, Reply(429, b"", {"Retry-After": value}), served())
+    async with open_client(limits=replace(PATIENT, retry_after=0.3)) as client, asyncio.timeout(5):
+        begun = time.monotonic()
+        await client.fetch(tag(scripted.host))
+    assert time.monotonic() - begun > 0.25
 
 
 async def test_retry_after_is_no_matter_of_another_host(scripted: Scripted, start_scripted: StartScripted) -> None:

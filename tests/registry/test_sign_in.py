@@ -198,6 +198,8 @@ def test_any_answer_is_a_token_for_a_day_at_most_or_a_registry_error(body: bytes
         ("https://quay.io", "https://evil.io/token", False),
         ("https://registry", "https://auth/token", False),
         ("https://shop.co.uk", "https://evil.co.uk/token", False),
+        ("https://shop.me.uk", "https://evil.me.uk/token", False),
+        ("https://shop.gob.mx", "https://evil.gob.mx/token", False),
         ("https://registry.shop.co.uk", "https://auth.shop.co.uk/token", True),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", False),
         ("http://127.0.0.1:5000", "https://127.0.0.1:5001/token", False),

@@ -12,6 +12,7 @@ from tests.registry.scripted import Reply, Scripted, refusal, reset
 
 HEAD, PUT = (f"{method} /v2/app/worker/manifests/1" for method in ("HEAD", "PUT"))
 BEFORE, FOREIGN, OURS = Digest(sha256(b"before")), Digest(sha256(b"foreign")), Digest(IMAGE.digest)
+DAMAGED = Digest(sha256(b"damaged"))
 ABSENT = Reply(404)
 
 
@@ -92,3 +93,56 @@ async def test_a_registry_that_overlooks_a_blob_for_a_moment_is_asked_again(
     scripted.on(PUT, refusal(400, "MANIFEST_BLOB_UNKNOWN"), Reply(201))
     await write(client, scripted, BEFORE)
     assert methods(scripted) == ["HEAD", "PUT", "HEAD", "PUT"]
+
+
+def stored(digest: str) -> Reply:
+    """What a registry answers that took these bytes."""
+    return Reply(201, headers={"Docker-Content-Digest": digest})
+
+
+async def test_bytes_that_were_damaged_on_their_way_to_the_tag_are_written_again(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    scripted.on(HEAD, holding(BEFORE), holding(DAMAGED))
+    scripted.on(PUT, stored(DAMAGED), stored(OURS))
+    await write(client, scripted, BEFORE)
+    assert methods(scripted) == ["HEAD", "PUT", "HEAD", "PUT"]
+
+
+async def test_bytes_that_are_damaged_again_in_the_same_way_are_given_up_and_named(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    scripted.on(HEAD, holding(BEFORE), holding(DAMAGED))
+    scripted.on(PUT, stored(DAMAGED))
+    with pytest.raises(RegistryError, match=rf"^push .*: .* other bytes than were sent \({DAMAGED}\)$") as caught:
+        await write(client, scripted, BEFORE)
+    assert methods(scripted) == ["HEAD", "PUT", "HEAD", "PUT"]
+    assert caught.value.hint
+
+
+async def test_bytes_that_are_damaged_in_ever_other_ways_are_given_up(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    damaged = [Digest(sha256(bytes([number]))) for number in range(20)]
+    scripted.on(HEAD, holding(BEFORE), *map(holding, damaged))
+    scripted.on(PUT, *map(stored, damaged))
+    with pytest.raises(RegistryError, match="other bytes than were sent"):
+        await write(client, scripted, BEFORE)
+    assert methods(scripted).count("PUT") == 4
+
+
+async def test_what_somebody_else_pushed_after_the_damage_is_left_alone(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    scripted.on(HEAD, holding(BEFORE), holding(FOREIGN))
+    scripted.on(PUT, stored(DAMAGED))
+    with pytest.raises(RegistryError, match="by now it holds something else; it was left as it is"):
+        await write(client, scripted, BEFORE)
+    assert methods(scripted) == ["HEAD", "PUT", "HEAD"]
+
+
+async def test_damage_that_only_the_answer_had_is_none(scripted: Scripted, client: RegistryClient) -> None:
+    scripted.on(HEAD, holding(BEFORE), holding(OURS))
+    scripted.on(PUT, stored("sha256:nonsense"))
+    await write(client, scripted, BEFORE)
+    assert methods(scripted) == ["HEAD", "PUT", "HEAD"]

@@ -3,6 +3,7 @@
 import http.client
 import json
 import urllib.parse
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.together import together
 from replsync.sandbox.server import SandboxOptions
 from tests.registry.answers import ANN, BASIC, IMAGE, MANIFEST, asks_bearer, served, token
-from tests.registry.clients import blob_of, body_of, open_client, repository, tag, uploads
+from tests.registry.clients import SECRET, blob_of, body_of, open_client, repository, tag, uploads
 from tests.registry.scripted import Reply, Scripted, StartScripted
 from tests.servers.registry import Credentials
 from tests.servers.sandbox import RunningSandbox, StartSandbox
@@ -139,6 +140,25 @@ async def test_anonymous_tokens_are_asked_for_without_a_credential(scripted: Scr
     wants_token(scripted)
     await client.fetch(tag(scripted.host))
     assert [one.authorization for one in scripted.received] == [None, None, "Bearer t1"]
+
+
+@pytest.mark.parametrize("is_identity_token", [True, False])
+async def test_a_token_server_that_redirects_gets_no_credential_sent_elsewhere(
+    scripted: Scripted, start_scripted: StartScripted, is_identity_token: bool
+) -> None:
+    other = await start_scripted()
+    elsewhere = Reply(307, b"", {"Location": f"http://{other.host}/token"})
+    scripted.on(MANIFEST, asks_bearer(f"http://{scripted.host}/token"), served())
+    scripted.on("GET /token", elsewhere)
+    scripted.on("POST /token", elsewhere)
+    other.on("GET /token", token())
+    extra = {scripted.host: Credential("ann", SECRET, "tests.json", is_identity_token=is_identity_token)}
+    async with open_client(store=CredentialStore({}, Path("/nowhere"), extra)) as client:
+        with suppress(RegistryError):
+            await client.fetch(tag(scripted.host))
+    assert len(scripted.asked("POST /token" if is_identity_token else "GET /token")) == 1
+    assert [one.authorization for one in other.received] == [None] * (not is_identity_token)
+    assert not any(SECRET in f"{one.path}{one.body!r}{one.headers}" for one in other.received)
 
 
 async def test_anonymous_tokens_may_come_from_anywhere(

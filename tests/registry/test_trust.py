@@ -1,5 +1,6 @@
 """What a server may lead the client to, and what of its words is shown."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -233,6 +234,9 @@ ECHOES: dict[str, Answer] = {
     "a redirect": redirect(f"http://127.0.0.1:1/?secret={SECRET}&{BASIC}"),
     "another redirect": redirect(f"http://{SECRET}:{SECRET}@127.0.0.1:1/"),
     "an odd redirect": redirect(f"ftp://{SECRET}/"),
+    "a redirect to a host": redirect(f"http://{SECRET}.invalid/"),
+    "another form": refusal(400, "UNKNOWN", message=f"not {base64.b64encode(SECRET.encode()).decode()}"),
+    "a beginning": refusal(400, "UNKNOWN", message=f"not {SECRET[:10]}..."),
     "other content": served(digest=sha256(SECRET.encode())),
 }
 
@@ -246,7 +250,7 @@ async def test_no_error_shows_a_credential(scripted: Scripted, name: str) -> Non
             await client.fetch(tag(scripted.host))
     assert "Bearer t-secret" in str(scripted.received[-1].authorization)
     said = f"{caught.value} {caught.value.hint}"
-    for secret in (SECRET, BASIC.removeprefix("Basic "), "t-secret"):
+    for secret in (SECRET[:10], BASIC.removeprefix("Basic "), base64.b64encode(SECRET.encode()).decode(), "t-secret"):
         assert secret not in said
 
 
@@ -261,6 +265,13 @@ async def test_no_error_of_a_token_server_shows_a_credential(scripted: Scripted,
     assert BASIC.removeprefix("Basic ") not in f"{caught.value} {caught.value.hint}"
 
 
+async def test_no_error_shows_a_credential_in_the_name_of_a_token_server(scripted: Scripted) -> None:
+    scripted.on(MANIFEST, asks_bearer(f"http://{SECRET}.test/token"))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(SignInError, match=r"the registry's token server \*\*\*\.test is of another site"):
+            await client.fetch(tag(scripted.host))
+
+
 async def test_no_error_shows_an_identity_token(scripted: Scripted) -> None:
     extra = {scripted.host: Credential("<token>", SECRET, "tests.json", is_identity_token=True)}
     scripted.on(MANIFEST, asks_bearer(f"http://{scripted.host}/token"))
@@ -269,3 +280,34 @@ async def test_no_error_shows_an_identity_token(scripted: Scripted) -> None:
         with pytest.raises(RegistryError, match=r"wrong: \*\*\*"):
             await client.fetch(tag(scripted.host))
     assert SECRET.encode() in scripted.asked("POST /token")[0].body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        served(media_type=f"{SECRET}/x"),
+        served(json.dumps({**json.loads(IMAGE.manifest), "mediaType": "t-secret-of-the-registry"}).encode()),
+        served(digest=SECRET),
+    ],
+)
+async def test_an_answer_that_holds_a_credential_is_not_taken(scripted: Scripted, answer: Reply) -> None:
+    scripted.on(MANIFEST, asks_bearer(f"http://{scripted.host}/token"), answer)
+    scripted.on("GET /token", token("t-secret-of-the-registry"))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(RegistryError, match=r"answers with the credential that it was sent$"):
+            await client.fetch(tag(scripted.host))
+
+
+async def test_a_tag_that_is_a_credential_is_not_taken(scripted: Scripted) -> None:
+    scripted.on("GET /v2/app/worker/tags/list", ASKS_BASIC, Reply(200, json.dumps({"tags": ["1", SECRET]}).encode()))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(RegistryError, match=r"^list the tags of .*: the registry answers with the credential"):
+            await client.tags(repository(scripted.host))
+
+
+async def test_the_address_of_an_upload_may_hold_a_token(scripted: Scripted) -> None:
+    _, post, put = uploads(DATA.digest)
+    scripted.on(post, ASKS_BASIC, Reply(202, b"", {"Location": f"/upload?_state={SECRET}"}))
+    scripted.on(put, Reply(201))
+    async with open_client({scripted.host: ANN}) as client:
+        await client.upload(repository(scripted.host), DATA, body_of(b"data"))

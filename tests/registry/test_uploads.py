@@ -3,16 +3,17 @@
 import asyncio
 import gc
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 from aiohttp import web
 
-from replsync.errors import PermissionDenied, RegistryError, RegistryUnreachable, ReplsyncError
+from replsync.errors import CorruptBlob, PermissionDenied, RegistryError, RegistryUnreachable, ReplsyncError
 from replsync.oci.tag_state import Absent
+from replsync.registry.blob_upload import BlobBytes
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.inventory import read_tag
-from replsync.registry.session import Persistence
-from replsync.registry.blob_upload import BlobBytes
+from replsync.registry.persistence import Persistence
 from tests.registry.clients import IMPATIENT, blob_of, body_of, open_client, repository, tag, uploads
 from tests.registry.scripted import Answer, Reply, Scripted, StartScripted, broken_after, hang, refusal, reset
 from tests.servers.registry import RegistryServer
@@ -146,7 +147,7 @@ async def test_a_large_blob_gets_its_tries_however_long_it_took(target: Scripted
     assert len(puts(target)) == 2
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, "DIGEST_INVALID"), (413, "SIZE_INVALID"), (403, "DENIED")])
+@pytest.mark.parametrize(("status", "code"), [(413, "SIZE_INVALID"), (403, "DENIED")])
 async def test_a_blob_that_is_refused_is_not_sent_again(
     target: Scripted, client: RegistryClient, status: int, code: str
 ) -> None:
@@ -154,6 +155,19 @@ async def test_a_blob_that_is_refused_is_not_sent_again(
     with pytest.raises((RegistryError, PermissionDenied), match=f"^push {DATA.digest} .* answered {status} .{code}"):
         await send(client, target)
     assert len(target.received) == 2
+
+
+async def test_bytes_that_were_damaged_on_the_way_are_sent_once_more(target: Scripted, client: RegistryClient) -> None:
+    target.on(PUT, refusal(400, "DIGEST_INVALID"), Reply(201))
+    await send(client, target)
+    assert [one.method for one in target.received] == ["POST", "PUT", "POST", "PUT"]
+
+
+async def test_bytes_that_are_refused_twice_are_not_sent_again(target: Scripted, client: RegistryClient) -> None:
+    target.on(PUT, refusal(400, "DIGEST_INVALID"))
+    with pytest.raises(RegistryError, match=f"^push {DATA.digest} .* answered 400 .DIGEST_INVALID"):
+        await send(client, target)
+    assert puts(target) == [b"data", b"data"]
 
 
 async def test_an_answer_before_the_end_of_the_body_is_heard(target: Scripted, client: RegistryClient) -> None:
@@ -168,18 +182,25 @@ async def test_an_answer_before_the_end_of_the_body_is_heard(target: Scripted, c
     assert caught.value.hint == "make the image's layers smaller"
 
 
-async def test_a_source_that_breaks_is_opened_afresh(target: Scripted, client: RegistryClient) -> None:
+async def test_a_source_that_breaks_is_left_to_try_again_by_itself(target: Scripted, client: RegistryClient) -> None:
     source = Opened(RegistryUnreachable("read from the source: the connection broke"))
+    with pytest.raises(RegistryUnreachable, match=r"^read from the source: the connection broke$"):
+        await send(client, target, source)
+    assert (source.opened, source.closed) == (1, 1)
+
+
+async def test_a_source_whose_bytes_were_damaged_is_opened_afresh(target: Scripted, client: RegistryClient) -> None:
+    source = Opened(CorruptBlob("read from the source: other bytes"))
     await send(client, target, source)
     assert puts(target)[-1] == b"data"
     assert (source.opened, source.closed) == (2, 2)
 
 
-async def test_a_source_that_keeps_breaking_is_named(target: Scripted, client: RegistryClient) -> None:
-    source = Opened(*(RegistryUnreachable("read from the source: the connection broke") for _ in range(9)))
-    with pytest.raises(RegistryUnreachable, match=r"^push .*: read from the source: the connection broke$"):
+async def test_a_source_whose_bytes_are_damaged_twice_is_named(target: Scripted, client: RegistryClient) -> None:
+    source = Opened(*(CorruptBlob("read from the source: other bytes") for _ in range(9)))
+    with pytest.raises(CorruptBlob, match=r"^read from the source: other bytes$"):
         await send(client, target, source)
-    assert (source.opened, source.closed) == (4, 4)
+    assert (source.opened, source.closed) == (2, 2)
 
 
 async def test_a_registry_as_a_source_that_keeps_breaking_is_named(
@@ -188,8 +209,8 @@ async def test_a_registry_as_a_source_that_keeps_breaking_is_named(
     source = await start_scripted()
     source.on(f"GET /v2/app/base/blobs/{DATA.digest}", broken_after(b"da", 4))
     base = repository(source.host, "app/base")
-    with pytest.raises(RegistryUnreachable, match=f"push .*: read {DATA.digest} of {base}: the connection broke"):
-        await send(client, target, lambda: client.read_blob(base, DATA))
+    with pytest.raises(RegistryUnreachable, match=f"^read {DATA.digest} of {base}: the connection broke"):
+        await send(client, target, partial(client.read_blob, base, DATA))
     assert len(source.received) == 4
 
 
@@ -200,7 +221,7 @@ async def test_a_registry_as_a_source_that_stays_broken_is_asked_as_often_as_any
     source.on(f"GET /v2/app/base/blobs/{DATA.digest}", Reply(500))
     base = repository(source.host, "app/base")
     with pytest.raises(RegistryError, match=f"read {DATA.digest} of {base}: the registry answered 500"):
-        await send(client, target, lambda: client.read_blob(base, DATA))
+        await send(client, target, partial(client.read_blob, base, DATA))
     assert len(source.received) == 4
 
 
@@ -211,7 +232,7 @@ async def test_a_source_with_other_bytes_leaves_nothing_behind(
     source.on(f"GET /v2/app/base/blobs/{DATA.digest}", Reply(200, b"evil"))
     base, there = repository(source.host, "app/base"), repository(docker_registry.host, f"{namespace}/worker")
     with pytest.raises(RegistryError):
-        await client.upload(there, DATA, lambda: client.read_blob(base, DATA))
+        await client.upload(there, DATA, partial(client.read_blob, base, DATA))
     assert not await client.has_blob(there, DATA.digest)
 
 
@@ -227,7 +248,7 @@ async def test_a_failure_of_the_source_that_will_not_pass_is_raised_as_it_is(
 
 
 async def test_a_source_may_be_slow(target: Scripted) -> None:
-    async def slow() -> AsyncIterator[bytes]:
+    async def slow(start: int) -> AsyncGenerator[bytes, None]:
         yield b"da"
         await asyncio.sleep(IMPATIENT.idle * 2)
         yield b"ta"
@@ -263,7 +284,7 @@ async def test_a_peer_that_reads_and_never_answers_is_unreachable(target: Script
 async def test_a_source_is_closed_when_the_peer_fails(target: Scripted, answer: Answer) -> None:
     closed = []
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def endless(start: int) -> AsyncGenerator[bytes, None]:
         try:
             while True:
                 yield PART
@@ -281,13 +302,17 @@ async def test_a_source_is_closed_when_the_peer_fails(target: Scripted, answer: 
 
 
 async def test_with_one_request_at_a_time_a_blob_moves_within_a_registry_that_breaks(target: Scripted) -> None:
-    # The stream of the first try must be closed before the second is opened, or it would wait for it for ever.
-    target.on(f"GET /v2/app/base/blobs/{DATA.digest}", Reply(200, b"data"))
+    # Neither the stream of a large blob nor its upload may take the one place that the other needs.
+    _, post, _ = uploads(LARGE.digest)
+    target.on(post, OPENED)
+    target.on(f"HEAD /v2/app/worker/blobs/{LARGE.digest}", Reply(404))
+    target.on(f"GET /v2/app/base/blobs/{LARGE.digest}", Reply(200, PART * 16))
     target.on(PUT, reset, Reply(201))
+    base = repository(target.host, "app/base")
     one = Settings(parallelism=1, persistence=Persistence(first_wait=0))
-    async with open_client(settings=one) as client, asyncio.timeout(5):
-        await send(client, target, lambda: client.read_blob(repository(target.host, "app/base"), DATA))
-    assert puts(target)[-1] == b"data"
+    async with open_client(settings=one) as client, asyncio.timeout(20):
+        await client.upload(repository(target.host), LARGE, partial(client.read_blob, base, LARGE))
+    assert puts(target)[-1] == PART * 16
 
 
 @pytest.mark.parametrize("server", ["docker-registry", "sandbox"])
@@ -297,7 +322,7 @@ async def test_an_upload_that_is_cancelled_leaves_nothing_behind(
     place: RegistryServer | RunningSandbox = docker_registry if server == "docker-registry" else sandbox
     reached, closed = asyncio.Event(), asyncio.Event()
 
-    async def stuck() -> AsyncIterator[bytes]:
+    async def stuck(start: int) -> AsyncGenerator[bytes, None]:
         try:
             yield b"da"
             reached.set()
@@ -331,10 +356,10 @@ async def test_an_upload_is_cancelled_while_the_peer_does_not_read(target: Scrip
     given = 0
     closed = []
 
-    async def counted() -> AsyncIterator[bytes]:
+    async def counted(start: int) -> AsyncGenerator[bytes, None]:
         nonlocal given
         try:
-            async for part in large():
+            async for part in large(start):
                 given += 1
                 yield part
         finally:

@@ -8,7 +8,7 @@ from replsync.plan.action import Action, ByteCount
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Report
 from replsync.render.harmless import clean
-from replsync.render.text import outcome_line, plan_text, report_text, size
+from replsync.render.text import outcome_line, plan_text, report_text
 from tests.plan.situations import action, actions, digest, listing, manifest, present, resolved, retiring, tombstone
 
 
@@ -134,13 +134,6 @@ def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move
     )
     assert outcome_line(report.outcomes[0]) == "+ worker:1.0 create: done, a9f51566bd67"
     assert outcome_line(report.outcomes[1]) == "! worker:1.0 tombstone: failed: write x: no"
-
-
-def test_sizes_are_decimal() -> None:
-    assert [size(count) for count in (0, 999, 1000, 1_550_000, 2_000_000_000)] == [
-        *("0 B", "999 B", "1.0 kB"),
-        *("1.6 MB", "2.0 GB"),
-    ]
 
 
 def test_a_part_of_a_plan_is_called_partial_with_the_patterns_that_chose_it() -> None:

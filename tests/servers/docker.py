@@ -60,7 +60,7 @@ def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerDaemon]:
         with running([server, "--config-file", str(config), *spaces], folder / "log", lambda: _version(daemon)):
             yield daemon
     finally:
-        _unmount(folder)
+        unmount_below(folder)
         shutil.rmtree(folder)
 
 
@@ -90,7 +90,7 @@ def _version(daemon: DockerDaemon) -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
-def _unmount(folder: Path) -> None:
+def unmount_below(folder: Path) -> None:
     """Undo the mounts that a daemon leaves behind, so that `folder` can be removed; the last made goes first."""
     table = Path("/proc/self/mountinfo").read_text().splitlines()
     for point in reversed([line.split()[4] for line in table]):

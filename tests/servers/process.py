@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 REQUIRE_SERVERS = "REPLSYNC_REQUIRE_SERVERS"
 
+_BUILT = Path(__file__).parents[2] / "build" / "bin"  # where scripts/build-go-programs puts what it builds
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where Debian keeps servers; not on every PATH
 _POLL = 0.02  # seconds
 _STOP = 20  # seconds
@@ -24,6 +25,15 @@ def program(name: str, package: str) -> str:
     """The path of the program `name`; where it isn't installed, the test is left out (see `leave_out`)."""
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN)))
     return path or leave_out(f"{name} is not installed (Debian's package is {package})")
+
+
+def built(name: str) -> str:
+    """The path of `name`, built from the sources that tests/servers/go pins; otherwise the test is left out.
+
+    What else is called so on this machine isn't taken: it may be another version.
+    """
+    path = shutil.which(name, path=str(_BUILT))
+    return path or leave_out(f"{name} is not built (scripts/build-go-programs does it, with Go)")
 
 
 def leave_out(reason: str) -> NoReturn:

@@ -1,18 +1,19 @@
-"""Debian's docker-registry (distribution) on a free loopback port."""
+"""distribution on a free loopback port: Debian's docker-registry, which is version 2, and version 3."""
 
 import contextlib
 import json
+import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import pytest
 
-from tests.servers.process import program, running
+from tests.servers.process import built, program, running
 
 
 class Credentials(NamedTuple):
@@ -36,6 +37,12 @@ class RegistryServer:
     credentials: Credentials | None = None
 
 
+class StartOpenRegistry(Protocol):
+    """Starts one more registry without sign-in, empty, which ends with the test."""
+
+    def __call__(self) -> RegistryServer: ...
+
+
 class StartRegistry(Protocol):
     """Starts one more registry, empty, which ends with the test."""
 
@@ -45,31 +52,60 @@ class StartRegistry(Protocol):
 @pytest.fixture(scope="session")
 def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """One registry for all tests: they keep apart by the names of their repositories (see `namespace`)."""
-    with _serve(tmp_path_factory.mktemp("registry"), htpasswd=False) as server:
+    with _serve(_docker_registry(), tmp_path_factory.mktemp("registry"), htpasswd=False) as server:
         yield server
 
 
 @pytest.fixture
 def start_docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRegistry]:
     """For a second registry, a fresh one, or one with Basic sign-in (`htpasswd`: TESTER may come in)."""
+    with _starting(_docker_registry, tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """One distribution 3 for all tests, as `docker_registry` is."""
+    with _serve(_distribution(), tmp_path_factory.mktemp("distribution"), htpasswd=False) as server:
+        yield server
+
+
+@pytest.fixture
+def start_distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRegistry]:
+    """For another distribution 3, as `start_docker_registry` is."""
+    with _starting(_distribution, tmp_path_factory) as start:
+        yield start
+
+
+def _docker_registry() -> str:
+    return program("docker-registry", "docker-registry")
+
+
+def _distribution() -> str:
+    return built("registry")
+
+
+@contextlib.contextmanager
+def _starting(find: Callable[[], str], folders: pytest.TempPathFactory) -> Iterator[StartRegistry]:
     with contextlib.ExitStack() as stack:
 
         def start(*, htpasswd: bool = False) -> RegistryServer:
-            return stack.enter_context(_serve(tmp_path_factory.mktemp("registry"), htpasswd=htpasswd))
+            return stack.enter_context(_serve(find(), folders.mktemp("registry"), htpasswd=htpasswd))
 
         yield start
 
 
 @contextlib.contextmanager
-def _serve(folder: Path, *, htpasswd: bool) -> Iterator[RegistryServer]:
+def _serve(path: str, folder: Path, *, htpasswd: bool) -> Iterator[RegistryServer]:
     log = folder / "log"
-    command = [program("docker-registry", "docker-registry"), "serve", str(_configure(folder, htpasswd))]
+    command = [path, "serve", str(_configure(folder, htpasswd))]
+    env = os.environ | {"OTEL_TRACES_EXPORTER": "none"}  # version 3 looks for a collector of traces otherwise
 
     def host() -> str | None:
         listening = _LISTENING.search(log.read_text())
-        return listening[1] if listening and _answers(listening[1]) else None
+        return listening[1] if listening and answers(listening[1]) else None
 
-    with running(command, log, host) as found:
+    with running(command, log, host, env=env) as found:
         yield RegistryServer(found, TESTER if htpasswd else None)
 
 
@@ -90,7 +126,8 @@ def _configure(folder: Path, htpasswd: bool) -> Path:
     return path
 
 
-def _answers(host: str) -> bool:
+def answers(host: str) -> bool:
+    """Whether a registry answers there, be it that one has to sign in."""
     try:
         urllib.request.urlopen(f"http://{host}/v2/", timeout=5).close()
     except urllib.error.HTTPError as error:

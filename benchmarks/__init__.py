@@ -1,0 +1,1 @@
+"""What replsync takes beside its peers, on registries of its own: `make bench`."""
