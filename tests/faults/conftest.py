@@ -9,19 +9,18 @@ import pytest
 from tests.faults.driving import PASSWORD, environment
 from tests.faults.fault import Ceiling, Fault
 from tests.faults.proxy import fault_proxy
-from tests.faults.registries import docker_registry_in
 from tests.faults.rig import USER, Prepare, Rig
 from tests.faults.scenario import LARGE_BLOBS, Site, fill_source, fill_target, manifest
 from tests.faults.table import Side
-from tests.servers.registry import RegistryServer
+from tests.servers.registry import RegistryServer, serve_docker_registry
 from tests.servers.sandbox import StartSandbox
 
 
 @pytest.fixture(scope="session")
 def full_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A registry of its own that has all that is to be copied."""
-    with docker_registry_in(tmp_path_factory.mktemp("source")) as host:
-        site = Site(host, "fault-matrix")
+    with serve_docker_registry(tmp_path_factory.mktemp("source")) as server:
+        site = Site(server.host, "fault-matrix")
         fill_source(site)
         yield site
 

@@ -23,10 +23,9 @@ from pathlib import Path
 from replsync.sandbox.server import SandboxOptions
 from tests.faults.programs import Job, Program, find_programs, run
 from tests.faults.proxy import fault_proxy
-from tests.faults.registries import docker_registry_in
 from tests.faults.scenario import LARGE_BLOBS, Reader, Site, State, fill_source, fill_target
 from tests.faults.table import CELLS, KINDS, Cell, Side
-from tests.servers.registry import Credentials
+from tests.servers.registry import Credentials, serve_docker_registry
 from tests.servers.sandbox import serve_sandbox
 
 USER = Credentials("ci", "correct-horse-battery-staple")
@@ -108,11 +107,11 @@ def _signed_in(folder: Path, hosts: Mapping[str, Credentials]) -> dict[str, str]
 @contextmanager
 def _hall() -> Iterator[Hall]:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        source = Site(stack.enter_context(docker_registry_in(folder / "source")), "fault-matrix")
-        target = stack.enter_context(docker_registry_in(folder / "target"))
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        full, empty = (stack.enter_context(serve_docker_registry(folder)) for folder in folders)
+        source = Site(full.host, "fault-matrix")
         fill_source(source)
-        yield Hall(source, target)
+        yield Hall(source, empty.host)
 
 
 Results = Mapping[str, Mapping[Cell, Outcome]]
