@@ -1,4 +1,4 @@
-"""Cells in which replsync doesn't do what the table asks for, yet: each is to be mended, and then to be struck out here.
+"""Cells in which replsync doesn't do yet what the table asks for: each is to be mended, and then struck out here.
 
 A cell that passes while it is listed fails the test.
 """
