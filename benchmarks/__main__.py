@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from benchmarks.starting import run_starting
 from benchmarks.workloads import HEADS, STARTING, copies
 
 _PEERS: tuple[Peer, ...] = (Skopeo(), Crane(), Regsync(), Regctl(), Docker())
+_REGISTRY = "docker-registry"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a name that nobody guesses is made in it
 _ROOM = 12 * 10**9  # bytes that the largest workload takes, with Docker
 
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped, and folders removed, on the way out
     wanted = options.workload or [*copies(1), HEADS, STARTING]
-    whole = not options.workload and options.scale == 1 and not options.peers
+    whole = not options.workload and options.scale == 1 and not options.peers and options.registry == _REGISTRY
     peers = tuple(peer for peer in _PEERS if peer.version() and peer.name in (options.peers or [peer.name]))
     kind = KINDS[options.registry]
     when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d, %H:%M UTC")
@@ -46,11 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _tell(f"({key})")
             try:
                 _run(key, settings, results)
-            except BenchmarkError as error:
+            except (BenchmarkError, OSError, subprocess.SubprocessError) as error:  # the others may still be measured
                 _tell(f"  {error}")
                 results.failed[key] = str(error)
-            _write(results, CHECKOUT / "build" / "benchmarks.md", options.json)  # so that nothing is lost
-    _write(results, options.report or CHECKOUT / ("docs" if whole else "build") / "benchmarks.md", options.json)
+            _write(results, options.report or CHECKOUT / "build" / "benchmarks.md", options.json)  # nothing gets lost
+    if whole and not options.report:
+        _write(results, CHECKOUT / "docs" / "benchmarks.md", options.json)
     for verdict in results.verdicts():
         met = {True: "met", False: "NOT met", None: "not measured"}[verdict.met]
         _tell(f"({verdict.workload}) {verdict.asked}: {verdict.measured}: {met}")
@@ -61,7 +64,7 @@ def _run(key: str, settings: Settings, results: Results) -> None:
     if key == HEADS:
         results.heads = run_heads(settings, scale)
     elif key == STARTING:
-        results.starting = run_starting(settings)
+        results.starting = run_starting(settings, scale)
     else:
         results.copies.append(run_workload(copies(scale)[key], settings))
 
@@ -72,7 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_odd, default=3, help="an odd number (default: %(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="below 1: smaller workloads, to try the benchmark")
     parser.add_argument("--peers", type=_among([peer.name for peer in _PEERS]), help="only these: skopeo,crane")
-    parser.add_argument("--registry", choices=KINDS, default="docker-registry", help="default: %(default)s")
+    parser.add_argument("--registry", choices=KINDS, default=_REGISTRY, help="default: %(default)s")
     parser.add_argument("--limit", type=float, default=300, help="seconds for one run (default: %(default)s)")
     parser.add_argument(
         "--report", type=Path, help="the page (default: docs/benchmarks.md after a whole run, or build/)"
@@ -98,9 +101,12 @@ def _odd(text: str) -> int:
 
 def _room_for_data() -> Path | None:
     try:
-        return _SHARED_MEMORY if shutil.disk_usage(_SHARED_MEMORY).free > _ROOM else None
+        room = shutil.disk_usage(_SHARED_MEMORY).free
+        lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
+    available = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return _SHARED_MEMORY if min(room, available) > _ROOM else None
 
 
 @contextlib.contextmanager

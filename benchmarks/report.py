@@ -8,6 +8,7 @@ from benchmarks.results import Results
 from benchmarks.rounds import SLOW, Contender, Outcome
 from benchmarks.starting import BARE, Starting
 from benchmarks.verdicts import best_peer
+from benchmarks.workloads import HEADS, STARTING
 
 _MET = {True: "yes", False: "**no**", None: "not measured"}
 
@@ -22,8 +23,8 @@ _HOW = f"""\
 - The target is fresh for each run, but for those with nothing to do. Contenders take turns, and each round begins with
   another one. Ratios of medians are what counts: absolute figures say more about the machine.
 - Each peer first tries several ways to do the work, those that are near each other twice; the quickest takes part in
-  the rounds. A way that is clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one is
-  measured once.
+  the rounds. A way that is clearly slower is stopped. A peer that takes {SLOW} times as long as the quickest one
+  has that one trial for a figure.
 - After each run the target is read back by a reader that is none of the contenders: image manifests byte for byte (with
   `docker`, configs), and every blob's content. A run that left something else doesn't count.
 - Requests, and the bytes of their bodies, are counted by a proxy in a run of its own, which isn't timed, and without
@@ -41,7 +42,7 @@ def page(results: Results) -> str:
 def _lines(results: Results) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
-    yield f"Written by `make bench` on {results.when}; the next run writes it anew. {results.rounds} rounds."
+    yield f"Written by `make bench` on {results.when}; the next run writes it anew. Rounds: {results.rounds}."
     if results.scale != 1:
         yield f"**At {results.scale:g} of the size: a trial of the benchmark, no measurement.**"
     yield ""
@@ -60,12 +61,13 @@ def _lines(results: Results) -> Iterator[str]:
     for key, reason in results.failed.items():
         yield f"| {key} | everything | {_cell(reason)} | not measured |"
     yield ""
-    for outcome in results.copies:
-        yield from _copies(outcome)
+    sections = {outcome.workload.key: _copies(outcome) for outcome in results.copies}
     if results.heads:
-        yield from _heads(results.heads)
+        sections[HEADS] = _heads(results.heads)
     if results.starting:
-        yield from _starting(results.starting)
+        sections[STARTING] = _starting(results.starting)
+    for key in sorted(sections):
+        yield from sections[key]
     yield _HOW
 
 
@@ -86,9 +88,8 @@ def _copies(outcome: Outcome) -> Iterator[str]:
         if contender.left_out is None and contender.figures:
             yield _row(contender, best)
     yield ""
-    for contender in outcome.contenders:
-        yield from _remarks(contender)
-    yield ""
+    if remarks := [remark for contender in outcome.contenders for remark in _remarks(contender)]:
+        yield from (*remarks, "")
 
 
 def _row(contender: Contender, best: Contender | None) -> str:

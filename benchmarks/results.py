@@ -1,7 +1,7 @@
 """All that came of a run of the benchmark, and as a document for programs."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.counting import Traffic
@@ -27,14 +27,12 @@ class Results:
     starting: Starting | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> list[Verdict]:
         """All targets that have to do with what was run."""
-        for outcome in self.copies:
-            yield from of_copies(outcome)
-        if self.heads:
-            yield from of_heads(self.heads)
-        if self.starting:
-            yield from of_starting(self.starting)
+        found = [verdict for outcome in self.copies for verdict in of_copies(outcome)]
+        found += of_heads(self.heads) if self.heads else ()
+        found += of_starting(self.starting) if self.starting else ()
+        return sorted(found, key=lambda verdict: verdict.workload)
 
 
 def document(results: Results) -> str:

@@ -22,7 +22,7 @@ from benchmarks.workloads import Workload
 APP = "bench"
 _CLOSE = 1.3  # forms within this ratio to the best are tried once more
 SLOW = 5
-"""A peer that takes so many times as long as the quickest one is measured once only."""
+"""A peer that takes so many times as long as the quickest one has its trial for a figure, and no rounds."""
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,15 @@ def _try_once(site: Site, outcome: Outcome, settings: Settings, contender: Conte
 def _measure_in_turn(site: Site, outcome: Outcome, settings: Settings) -> None:
     everyone = _taking_part(outcome.contenders)
     quickest = min((contender.trials[contender.form].wall for contender in everyone if not contender.ours), default=0)
+    slow = [
+        contender
+        for contender in everyone
+        if not contender.ours and contender.trials[contender.form].wall >= SLOW * quickest
+    ]
+    for contender in slow:
+        contender.runs.append(contender.trials[contender.form])
+    part = [contender for contender in everyone if contender not in slow]
     for number in range(settings.rounds):
-        part = [
-            contender
-            for contender in everyone
-            if number == 0 or contender.ours or contender.trials[contender.form].wall < SLOW * quickest
-        ]
         for contender in (*part[number % len(part) :], *part[: number % len(part)]):
             run = site.run(contender.peer, contender.form, settings.limit)
             contender.runs.append(run)

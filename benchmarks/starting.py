@@ -33,7 +33,7 @@ class Starting:
         return {name: Figures.of(runs) for name, runs in self.runs.items()}
 
 
-def run_starting(settings: Settings) -> Starting:
+def run_starting(settings: Settings, scale: float) -> Starting:
     """Start each in turn."""
     outcome = Starting()
     with (
@@ -55,7 +55,7 @@ def run_starting(settings: Settings) -> Starting:
         }
         for command in commands.values():  # what is written once, such as byte code, is there then
             measure(command, settings.limit)
-        for _ in range(_TIMES * settings.rounds):
+        for _ in range((_TIMES if scale == 1 else 1) * settings.rounds):
             for name, command in commands.items():
                 outcome.runs[name].append(measure(command, settings.limit))
     for name, figures in outcome.figures.items():

@@ -40,8 +40,6 @@ _STREAM = Targets(wall=1.0, cpu=1.5)
 
 HEADS = "g"
 STARTING = "i"
-HEADS_TITLE = "plan of {} tags"
-STARTING_TITLE = "`--help`, and a plan of one tag"
 
 
 def copies(scale: float) -> Mapping[str, Workload]:
@@ -61,14 +59,15 @@ def copies(scale: float) -> Mapping[str, Workload]:
         f"{shared.images} images in {shared.repositories} repositories sharing 5 base layers of "
         f"{_spoken(shared.base[0])}, each with a layer of {_spoken(shared.own_layer or 0)} and a config of its own"
     )
-    late = "the same with 30 ms of latency each way"
+    delay = 0.03 if scale == 1 else 0.005  # seconds
+    late = f"the same with {1000 * delay:.0f} ms of latency each way"
     return {
         workload.key: workload
         for workload in (
             Workload("a", nothing, many, _HALF, in_place=True),
-            Workload("b", late, many, _HALF, in_place=True, delay=0.03),
+            Workload("b", late, many, _HALF, in_place=True, delay=delay),
             Workload("c", cold, shared, _HALF_UNIQUE),
-            Workload("d", late, shared, _HALF_UNIQUE, delay=0.03),
+            Workload("d", late, shared, _HALF_UNIQUE, delay=delay),
             Workload("e", f"one layer of {_spoken(one.base[0])}", one, _STREAM),
             Workload("f", f"one image of 6 layers of {_spoken(six.base[0])}", six, _STREAM),
             Workload("h", f"over TLS: one image of 6 layers of {_spoken(six.base[0])}", six, _STREAM, tls=True),

@@ -25,6 +25,10 @@ class Crane(Peer):
                 "crane copy --all-tags --jobs 8, xargs -P 4",
                 in_parallel(job, 4, whole, *copy, "--all-tags", "--jobs", "8"),
             ),
+            Form(
+                "crane copy --all-tags --jobs 16, xargs -P 16",
+                in_parallel(job, 16, whole, *copy, "--all-tags", "--jobs", "16"),
+            ),
             Form("crane copy, xargs -P 16", in_parallel(job, 16, pairs, *copy)),
             Form("crane copy, xargs -P 4", in_parallel(job, 4, pairs, *copy)),
         ]

@@ -11,12 +11,12 @@ import json
 import random
 import sys
 import tarfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from replsync.oci.reference import Repository
+from replsync.registry.blob_upload import from_memory
 from replsync.registry.client import RegistryClient
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.transport import Transport
@@ -44,11 +44,7 @@ async def push(client: RegistryClient, repository: Repository, tag: str) -> None
     blobs = [(LAYER, gzip.compress(tar, mtime=0)) for tar in tars] + [(OCI_CONFIG, config)]
     described = [{"mediaType": kind, "digest": sha256(data), "size": len(data)} for kind, data in blobs]
     for kind, data in blobs:
-
-        async def body(data: bytes = data) -> AsyncIterator[bytes]:
-            yield data
-
-        await client.upload(repository, Descriptor(kind, sha256(data), len(data)), body)
+        await client.upload(repository, Descriptor(kind, sha256(data), len(data)), from_memory(data))
     manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": described[-1], "layers": described[:-1]}
     await client.put(repository.tagged(tag), json.dumps(manifest).encode(), OCI_MANIFEST)
 

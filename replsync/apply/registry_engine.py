@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
+from replsync.apply.allowance import Allowance
 from replsync.apply.engine import Destination, Sent
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
@@ -14,6 +15,7 @@ from replsync.oci.source_name import DaemonSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
 from replsync.registry.blob_map import BlobMap
+from replsync.registry.blob_upload import from_memory
 from replsync.registry.client import RegistryClient
 from replsync.registry.session import SMALL_BLOB
 from replsync.registry.together import together
@@ -22,6 +24,8 @@ from replsync.sources.image_source import Content, OpenImage
 
 _EXPORTS = 2
 """Images of the daemon that are exported at once: each takes its compressed size on disk."""
+HELD = 16_000_000
+"""Bytes of small blobs that are held in memory at once, between their source and the target."""
 
 
 class RegistryEngine:
@@ -38,6 +42,7 @@ class RegistryEngine:
         self._sources = sources
         self._blobs = blobs
         self._exports = asyncio.Semaphore(_EXPORTS)
+        self._held = Allowance(HELD)
         self._ensuring: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._sending: dict[Digest, asyncio.Lock] = {}
         self._wanted: Counter[Digest] = Counter()
@@ -66,7 +71,7 @@ class RegistryEngine:
         repository = target.reference.repository
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
-            send = partial(self._client.upload, repository, blob, partial(_from, data))
+            send = partial(self._client.upload, repository, blob, from_memory(data))
             await self._ensure(repository, blob, None, send)
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
@@ -122,16 +127,13 @@ class RegistryEngine:
 
     async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:
         if blob.size <= SMALL_BLOB:  # read first, so that no request to the target waits for one to the source
-            async with aclosing(image.read(blob)) as parts:
-                data = b"".join([part async for part in parts])
-            await self._client.upload(repository, blob, partial(_from, data), sent)
+            async with self._held.of(blob.size):
+                async with aclosing(image.read(blob)) as parts:
+                    data = b"".join([part async for part in parts])
+                await self._client.upload(repository, blob, from_memory(data), sent)
             return
         hosts = [repository.host, *([image.repository.host] if image.repository else [])]
         async with self._client.stream_between(hosts, lambda: self._wanted[blob.digest]):
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
-
-
-async def _from(data: bytes, start: int) -> AsyncGenerator[bytes, None]:
-    yield data[start:]

@@ -151,18 +151,19 @@ async def connected(
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
-        sources = Sources(client)
-        engine: RegistryEngine | DockerEngine
-        match connection.engine:
-            case EngineName.REGISTRY:
-                engine = RegistryEngine(client, sources, blobs)
-            case EngineName.DOCKER:
-                from replsync.apply.docker_engine import DockerEngine
+        yield Registries(client, _engine(connection.engine, client, blobs), blobs)
 
-                engine = DockerEngine(client, sources)
-            case _:
-                assert_never(connection.engine)
-        yield Registries(client, engine, blobs)
+
+def _engine(name: EngineName, client: RegistryClient, blobs: BlobMap) -> "RegistryEngine | DockerEngine":
+    match name:
+        case EngineName.REGISTRY:
+            return RegistryEngine(client, Sources(client), blobs)
+        case EngineName.DOCKER:
+            from replsync.apply.docker_engine import DockerEngine
+
+            return DockerEngine(client, Sources(client))
+        case _:
+            assert_never(name)
 
 
 def settings_of(connection: Connection, transfer: Transfer) -> Settings:

@@ -78,7 +78,7 @@ async def _parts(
     if start == blob.size:
         return
     path = f"/v2/{repository.path}/blobs/{blob.digest}"
-    async with session.stream(operation, path, (pull(repository.path),), start) as (at, parts):
+    async with session.stream(operation, path, (pull(repository.path),), start, blob.size) as (at, parts):
         async for part in parts:
             end = at + len(part)
             if end > blob.size:

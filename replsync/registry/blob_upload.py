@@ -34,10 +34,18 @@ BlobBytes = Callable[[int], AsyncGenerator[bytes, None]]
 
 _CUT_OFF = {408, 413, 504, 524}  # too long or too large for one request
 _NO_CHUNKS = {400, 404, 405, 411, 415, 501}
-_LOST = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}  # distribution-spec, "Error Codes"
 _LOOKS = 5
 _OUTCOME_UNKNOWN = {404, 408, 500, 502, 503, 504, 520, 522, 524}
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
+
+
+def from_memory(data: bytes) -> BlobBytes:
+    """The bytes of a blob that is held in memory."""
+
+    async def content(start: int) -> AsyncGenerator[bytes, None]:
+        yield data[start:]
+
+    return content
 
 
 async def upload_blob(
@@ -208,7 +216,7 @@ class _Upload:
         if answer.status == 416:
             self._is_doubtful = True
             raise self._passing("the registry stands at another byte than was sent")
-        if answer.status == 404 and _LOST.intersection(read_errors(answer.body)[0]):
+        if _is_lost(answer):
             self._forget()
             raise self._passing("the registry lost the upload")
         if answer.status in _NO_CHUNKS:
@@ -230,10 +238,10 @@ class _Upload:
         if answer.status in (201, 204):
             await self.feed.finish()
             return
-        if answer.status in _OUTCOME_UNKNOWN:
+        if answer.status in _OUTCOME_UNKNOWN or _is_lost(answer):
             self._may_have_landed = True
             self._doubt(size)
-        if answer.status == 404:
+        if answer.status == 404 or _is_lost(answer):
             self._forget()  # or it landed: a successful PUT that is repeated is answered 404, too
             raise self._passing("the registry lost the upload")
         if answer.status == 400 and size == 0:
@@ -345,6 +353,12 @@ class _Upload:
 
     def _passing(self, why: str) -> RegistryError:
         return RegistryError(f"{self._operation}: {why}", hint="try again later", status=503)
+
+
+def _is_lost(answer: Answer) -> bool:
+    """Whether the registry doesn't know the session (distribution-spec, "Error Codes"): 404, or 400 as olareg says."""
+    codes = read_errors(answer.body)[0] if answer.status in (400, 404) else ()
+    return "BLOB_UPLOAD_UNKNOWN" in codes or (answer.status == 404 and "BLOB_UPLOAD_INVALID" in codes)
 
 
 def _reached(header: str | None, otherwise: int | None) -> int | None:

@@ -160,15 +160,15 @@ class Session:
 
     @asynccontextmanager
     async def stream(
-        self, operation: str, path: str, scopes: Scopes, start: int = 0
+        self, operation: str, path: str, scopes: Scopes, start: int, size: int
     ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
-        """Open a GET from byte `start` on; gives the byte that the parts really begin at.
+        """Open a GET of what has `size` bytes, from byte `start` on; gives the byte that the parts really begin at.
 
         Not tried again: only the caller knows what it has used already. It
         takes no place: whoever reads much has one of `streams`.
         """
         url = self._url(operation, path)
-        asked = {"Range": f"bytes={start}-"} if start else {}
+        asked = {"Range": f"bytes={start}-{size - 1}"} if start else {}  # some take no range without an end
         begun = time.monotonic()
         try:
             async with AsyncExitStack() as stack:

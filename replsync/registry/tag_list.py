@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from replsync.errors import NotFound, RegistryError
 from replsync.oci.reference import Repository, is_tag
@@ -37,12 +39,19 @@ async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]
             if len(seen) > 1:
                 raise  # it was there a page ago: the list is cut short
             return ()
-        _add_tags(found, operation, answer.body)
-        link = _LINK.search(", ".join(answer.headers.getall("Link", [])))
-        if not link:
+        page = read_page(operation, answer.body)
+        is_new = not found.issuperset(page)
+        found.update(filter(is_tag, page))
+        if len(found) > MAX_TAGS:
+            raise RegistryError(f"{operation}: more than {MAX_TAGS} tags")
+        place = next_page(answer.headers.getall("Link", []))
+        if place is None and len(page) == _PAGE and is_new:
+            # Cut at the number that was asked for, without a word of the rest: go-containerregistry's does that.
+            place = f"?{urlencode({'n': _PAGE, 'last': page[-1]})}"
+        if place is None:
             return tuple(sorted(found))
         try:
-            url = join(url, link[1])
+            url = join(url, place)
         except RegistryError as error:
             raise named(operation, error) from error
         if origin(url) != origin(session.base):
@@ -52,13 +61,18 @@ async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]
     raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
 
 
-def _add_tags(found: set[str], operation: str, body: bytes) -> None:
+def read_page(operation: str, body: bytes) -> list[str]:
+    """Return what a page lists, in its order. Raises RegistryError where it is no page."""
     try:
         tags = json.loads(body)["tags"]
-        if not isinstance(tags, list | None):  # null for a repository without tags
-            raise TypeError("no list")
-        found.update(tag for tag in tags or () if is_tag(tag))
+        if not isinstance(tags, list | None) or not all(isinstance(tag, str) for tag in tags or ()):
+            raise TypeError("no list of texts")
+        return tags or []  # null for a repository without tags
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError(f"{operation}: the answer is not a list of tags") from error
-    if len(found) > MAX_TAGS:
-        raise RegistryError(f"{operation}: more than {MAX_TAGS} tags")
+
+
+def next_page(links: Iterable[str]) -> str | None:
+    """Return where the Link headers say that the next page is; None where there is none (RFC 8288)."""
+    link = _LINK.search(", ".join(links))
+    return link[1] if link else None

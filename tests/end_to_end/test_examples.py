@@ -1,8 +1,11 @@
 """Every manifest in examples/ is valid, and can be planned where its sources exist."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import assert_never
 
@@ -13,6 +16,7 @@ from replsync.manifest.read import read_manifest
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from tests.end_to_end.workplace import Workplace
+from tests.servers.command import clean_environment
 from tests.servers.docker import DockerDaemon
 from tests.servers.images import BuiltImage, build_image, load_into
 from tests.servers.push import push
@@ -102,3 +106,12 @@ def test_an_example_is_valid_and_can_be_planned(workplace: Workplace, stage: Sta
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 3
+
+
+def test_the_demo_tells_its_story_to_the_end(tmp_path: Path) -> None:
+    """`make demo` is the README's first command: it stops at the first thing that doesn't go as told."""
+    environment = clean_environment(tmp_path, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    told = subprocess.run([FOLDER / "demo.sh"], env=environment, capture_output=True, text=True, timeout=110)
+    assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-2000:]
+    assert "replsync rollback" in told.stdout
+    assert "Traceback" not in told.stdout + told.stderr

@@ -9,7 +9,7 @@ from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import Descriptor
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from tests.registry.clients import blob_of, repository
 from tests.registry.scripted import Reply, Scripted, refusal, reset
 

@@ -129,6 +129,15 @@ async def test_after_a_chunk_without_an_answer_the_session_is_asked(
     assert taker.chunks[2].startswith(f"{there}-")
 
 
+async def test_a_session_that_has_no_byte_says_0_0_and_is_sent_the_first(
+    client: RegistryClient, taker: ChunkTaker
+) -> None:
+    taker.faults["PATCH", 0] = broken
+    await sent(client, taker)
+    assert taker.methods.startswith("POST PATCH GET PATCH")
+    assert taker.chunks[1] == "0-49"
+
+
 async def test_where_the_session_died_with_its_answer_a_new_one_begins_in_smaller_chunks(
     client: RegistryClient, taker: ChunkTaker
 ) -> None:
@@ -142,8 +151,8 @@ async def test_where_the_session_died_with_its_answer_a_new_one_begins_in_smalle
 
 @pytest.mark.parametrize(
     "answer",
-    [Reply(204), Reply(204, b"", {"Range": "x"}), Reply(204, b"", {"Range": "0-250"}), Reply(500), Reply(403)],
-    ids=["no range", "nonsense", "too far", "500", "403"],
+    [Reply(204), Reply(204, b"", {"Range": "x"}), Reply(204, b"", {"Range": "0-250"}), Reply(403), Reply(401)],
+    ids=["no range", "nonsense", "too far", "403", "401"],
 )
 async def test_where_the_session_does_not_say_how_far_it_is_a_new_one_begins(
     client: RegistryClient, taker: ChunkTaker, answer: Reply
@@ -152,6 +161,15 @@ async def test_where_the_session_does_not_say_how_far_it_is_a_new_one_begins(
     taker.faults["GET", 0] = instead(answer)
     await sent(client, taker)
     assert taker.methods.startswith("POST PATCH PATCH GET POST PATCH")
+
+
+async def test_a_session_that_says_nothing_for_a_moment_is_asked_again(
+    client: RegistryClient, taker: ChunkTaker
+) -> None:
+    taker.faults["PATCH", 1] = lost
+    taker.faults["GET", 0] = instead(Reply(502))
+    await sent(client, taker)
+    assert taker.methods.startswith("POST PATCH PATCH GET GET PATCH")
 
 
 async def test_a_session_that_is_lost_is_begun_anew(client: RegistryClient, taker: ChunkTaker) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import Settings
-from replsync.registry.session import Persistence
+from replsync.registry.persistence import Persistence
 from tests.registry.chunk_taker import DATA, ChunkTaker, Fault, Work, afterwards, broken, instead, lost, sent
 from tests.registry.clients import open_client
 from tests.registry.scripted import Reply, refusal, serve_scripted

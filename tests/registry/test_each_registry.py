@@ -54,20 +54,6 @@ async def place(any_registry: AnyRegistry, namespace: str) -> AsyncIterator[Plac
 
 
 # What a kind of registry does in its own way, and the client can't cope with yet.
-GAPS = {
-    "test_an_upload_in_chunks_begins_anew_where_its_session_is_lost": ("olareg", "says so with 400, not 404"),
-    "test_a_download_goes_on_where_its_connection_breaks": ("crane_registry", "416 to a range without an end"),
-    "test_all_tags_are_listed_however_the_registry_pages_them": ("crane_registry", "cuts the list without a Link"),
-}
-
-
-@pytest.fixture(autouse=True)
-def gaps(request: pytest.FixtureRequest, registry_kind: str) -> None:
-    kind, reason = GAPS.get(request.function.__name__, (None, ""))
-    if kind == registry_kind:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-
-
 def from_memory(data: bytes) -> BlobBytes:
     async def content(start: int) -> AsyncGenerator[bytes, None]:
         for at in range(start, len(data), 100_000):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from replsync.errors import CorruptBlob, NotFound, RegistryError, RegistryUnreachable
 from replsync.registry.client import RegistryClient, Settings
-from replsync.registry.session import SMALL_BLOB, Persistence
+from replsync.registry.persistence import Persistence
+from replsync.registry.session import SMALL_BLOB
 from tests.registry.answers import asks_bearer, token
 from tests.registry.clients import AT_ONCE, IMPATIENT, blob_of, open_client, repository
 from tests.registry.scripted import Answer, Handler, Reply, Scripted, hang, refusal, reset, serve_scripted
@@ -62,7 +63,7 @@ def asked(scripted: Scripted) -> list[str | None]:
 async def test_a_blob_that_breaks_off_is_read_on(scripted: Scripted, client: RegistryClient) -> None:
     scripted.on(GET, part(end=HALF), part(HALF))
     assert await read(client, scripted) == DATA
-    assert asked(scripted) == [None, f"bytes={HALF}-"]
+    assert asked(scripted) == [None, f"bytes={HALF}-{len(DATA) - 1}"]
 
 
 async def test_each_break_goes_on_from_where_it_was(scripted: Scripted, client: RegistryClient) -> None:
@@ -140,7 +141,7 @@ async def test_a_damaged_byte_on_either_side_of_a_break_is_found(
     scripted.on(GET, part(end=HALF, data=bytes(damaged)), part(HALF, data=bytes(damaged)))
     with pytest.raises(CorruptBlob, match="is not the blob"):
         await read(client, scripted)
-    assert asked(scripted) == [None, f"bytes={HALF}-"]
+    assert asked(scripted) == [None, f"bytes={HALF}-{len(DATA) - 1}"]
 
 
 @pytest.mark.parametrize("rest", [DATA[HALF:-1], DATA[HALF:] + b"x"], ids=["less", "more"])
@@ -149,6 +150,15 @@ async def test_a_rest_of_another_size_is_found(scripted: Scripted, client: Regis
     scripted.on(GET, part(end=HALF), Reply(206, rest, headers))
     with pytest.raises(CorruptBlob, match="is not the blob"):
         await read(client, scripted)
+
+
+@pytest.mark.parametrize("rest", [DATA[HALF:-1], DATA[HALF:] + b"x"], ids=["less", "more"])
+async def test_what_is_read_from_the_middle_has_its_size_checked(
+    scripted: Scripted, client: RegistryClient, rest: bytes
+) -> None:
+    scripted.on(GET, Reply(206, rest, {"Content-Range": f"bytes {HALF}-{len(DATA) - 1}/{len(DATA)}"}))
+    with pytest.raises(CorruptBlob, match="is not the blob"):
+        [part async for part in client.read_blob(repository(scripted.host), BLOB, HALF)]
 
 
 @pytest.mark.parametrize("answer", [reset, Reply(503), Reply(429)], ids=["reset", "503", "429"])
@@ -169,7 +179,7 @@ async def test_a_token_that_expires_in_the_middle_is_renewed(scripted: Scripted,
     scripted.on(GET, challenge, part(end=HALF), challenge, part(HALF))
     assert await read(client, scripted) == DATA
     used = [(one.authorization, one.headers.get("Range")) for one in scripted.asked("GET /v2/app/worker/blobs/")]
-    rest = f"bytes={HALF}-"
+    rest = f"bytes={HALF}-{len(DATA) - 1}"
     assert used == [(None, None), ("Bearer first", None), ("Bearer first", rest), ("Bearer second", rest)]
 
 
@@ -179,19 +189,22 @@ async def test_a_range_is_asked_of_the_storage_that_a_registry_redirects_to(
     scripted.on(GET, Reply(307, b"", {"Location": "/storage"}))
     scripted.on("GET /storage", part(end=HALF), part(HALF))
     assert await read(client, scripted) == DATA
-    assert [one.headers.get("Range") for one in scripted.asked("GET /storage")] == [None, f"bytes={HALF}-"]
+    assert [one.headers.get("Range") for one in scripted.asked("GET /storage")] == [
+        None,
+        f"bytes={HALF}-{len(DATA) - 1}",
+    ]
 
 
 async def test_a_server_that_hangs_in_the_middle_is_left(scripted: Scripted) -> None:
     scripted.on(GET, part(end=HALF, then=hang), part(HALF))
     async with open_client(limits=IMPATIENT) as client:
         assert await read(client, scripted) == DATA
-    assert asked(scripted) == [None, f"bytes={HALF}-"]
+    assert asked(scripted) == [None, f"bytes={HALF}-{len(DATA) - 1}"]
 
 
 async def trickle(request: web.Request) -> web.StreamResponse:
     """Send what is asked for, ten bytes in each twentieth of a second."""
-    start = int(request.headers.get("Range", "bytes=0-")[6:-1])
+    start = int(request.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
     headers = {"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"} if start else {}
     response = web.StreamResponse(status=206 if start else 200, headers=headers)
     await response.prepare(request)
@@ -262,7 +275,7 @@ async def test_what_is_read_no_further_is_closed(scripted: Scripted, client: Reg
 @given(st.lists(st.tuples(st.integers(1, 5000), st.booleans()), max_size=6))
 def test_however_often_it_breaks_the_bytes_are_those_of_the_blob(breaks: list[tuple[int, bool]]) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
-        start = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        start = int(request.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
         if not breaks:
             return await part(start)(request)
         number, knows_ranges = breaks.pop()

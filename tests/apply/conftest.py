@@ -1,0 +1,5 @@
+"""A scriptable server."""
+
+from tests.registry.scripted import scripted, start_scripted
+
+__all__ = ["scripted", "start_scripted"]
