@@ -78,6 +78,10 @@ class RegistryUnreachable(RegistryError):
     """No answer at all: refused, reset, timed out, unknown host, bad certificate."""
 
 
+class HostUnreachable(RegistryUnreachable):
+    """Not even a connection to the host: nothing else that is asked of it would be answered either."""
+
+
 class CorruptBlob(RegistryError):
     """What came is not the blob that was asked for, by its digest or its size."""
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from replsync.apply.allowance import Allowance
 from replsync.apply.engine import Destination, Sent
+from replsync.errors import RegistryError
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
 from replsync.oci.reference import Repository
@@ -45,6 +46,7 @@ class RegistryEngine:
         self._held = Allowance(HELD)
         self._ensuring: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._sending: dict[Digest, asyncio.Lock] = {}
+        self._failed: dict[Digest, RegistryError] = {}
         self._wanted: Counter[Digest] = Counter()
         self._putting: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._put: set[tuple[Repository, Digest]] = set()
@@ -115,15 +117,25 @@ class RegistryEngine:
                 async with self._sending.setdefault(digest, asyncio.Lock()):
                     holder = await self._blobs.mountable(repository, digest, source)
                     if holder is None:
-                        await send()
+                        await self._once(digest, send)
                         self._blobs.note(repository, digest)
                         return
                 if not await self._client.mount(repository, digest, holder):
                     async with self._sending[digest]:
-                        await send()
+                        await self._once(digest, send)
                 self._blobs.note(repository, digest)
         finally:
             self._wanted[digest] -= 1
+
+    async def _once(self, digest: Digest, send: Callable[[], Awaitable[None]]) -> None:
+        """Send a blob, unless that failed before in this run, with all its tries: each tag would find the same."""
+        if failure := self._failed.get(digest):
+            raise failure
+        try:
+            await send()
+        except RegistryError as error:
+            self._failed[digest] = error
+            raise
 
     async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:
         if blob.size <= SMALL_BLOB:  # read first, so that no request to the target waits for one to the source
@@ -132,8 +144,8 @@ class RegistryEngine:
                     data = b"".join([part async for part in parts])
                 await self._client.upload(repository, blob, from_memory(data), sent)
             return
-        hosts = [repository.host, *([image.repository.host] if image.repository else [])]
-        async with self._client.stream_between(hosts, lambda: self._wanted[blob.digest]):
+        source = image.repository.host if image.repository else None
+        async with self._client.transfer(source, repository.host, lambda: self._wanted[blob.digest]):
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)

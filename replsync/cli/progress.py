@@ -96,9 +96,17 @@ class Display(Quiet):
                 f"  {name}", total=(action.bytes and action.bytes.upload) or None
             )
         self._progress.advance(self._tasks[action], size)
+        self._at_least(self._tasks[action])
         self._progress.advance(self._all, size)
+        self._at_least(self._all)
         if time.monotonic() - self._shown_at > _REFRESH:
             self._show()
+
+    def _at_least(self, task: "TaskID") -> None:
+        """More may be sent than was planned: what another tag was to send, and failed to, comes with this one."""
+        bar = self._progress.tasks[self._progress.task_ids.index(task)]
+        if bar.total is not None and bar.completed > bar.total:
+            self._progress.update(task, total=bar.completed)
 
     def ended(self, outcome: Outcome) -> None:
         """Take the action's bar away, and print its line above."""

@@ -1,7 +1,6 @@
 """Reading one blob as a stream that goes on where a connection broke."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -10,7 +9,7 @@ from replsync.errors import CorruptBlob, RegistryError
 from replsync.oci.digest import hasher_of
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
-from replsync.registry.persistence import MAX_WAIT, is_passing
+from replsync.registry.persistence import backoff, is_passing
 from replsync.registry.session import SMALL_BLOB, Session, pull
 
 
@@ -26,7 +25,7 @@ async def read_blob(
     than `TimeLimits.least_rate`: what trickles would else never end.
 
     A small blob is one request among others, and comes in one piece; whoever
-    reads a large one has one of the session's `streams`.
+    reads a large one has one of the session's `downloads`.
     """
     if blob.size > SMALL_BLOB:
         async with aclosing(_resumed(session, repository, blob, start)) as parts:
@@ -51,8 +50,9 @@ async def _resumed(
     hasher = hasher_of(blob.digest)
     at = start
     fruitless = 0
+    begun = time.monotonic()
     while True:
-        before, begun = at, time.monotonic()
+        before = at
         try:
             async with aclosing(_parts(session, operation, repository, blob, at)) as parts:
                 async for part in parts:
@@ -61,12 +61,12 @@ async def _resumed(
                     yield part
             break
         except RegistryError as error:
-            is_ahead = at - before > session.least_rate * (time.monotonic() - begun)
+            now = time.monotonic()  # the wait before the try counts, too
+            is_ahead, begun = at - before > session.least_rate * (now - begun), now
             fruitless = 1 if is_ahead else fruitless + 1
             if not is_passing(error) or fruitless >= session.persistence.attempts:
                 raise
-        wait = min(session.persistence.first_wait * 2 ** (fruitless - 1), MAX_WAIT)
-        await asyncio.sleep(random.uniform(0, wait))
+        await asyncio.sleep(backoff(session.persistence, fruitless))
     if start == 0 and hasher.hexdigest() != blob.digest.partition(":")[2]:
         raise _corrupt(operation, blob)
 

@@ -24,7 +24,7 @@ from replsync.errors import CorruptBlob, RegistryError, RegistryUnreachable, Rep
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.reference import Repository
 from replsync.registry.address import join
-from replsync.registry.persistence import MAX_WAIT, persistently
+from replsync.registry.persistence import MAX_WAIT, is_passing, persistently
 from replsync.registry.refusal import named, read_errors
 from replsync.registry.session import SMALL_BLOB, Session, push
 from replsync.registry.transport import Answer
@@ -35,6 +35,7 @@ BlobBytes = Callable[[int], AsyncGenerator[bytes, None]]
 _CUT_OFF = {408, 413, 504, 524}  # too long or too large for one request
 _NO_CHUNKS = {400, 404, 405, 411, 415, 501}
 _LOOKS = 5
+_ASK_AT_MOST = 4  # times in a row, where a registry may have a fault for these questions alone
 _OUTCOME_UNKNOWN = {404, 408, 500, 502, 503, 504, 520, 522, 524}
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
 
@@ -158,6 +159,7 @@ class _Upload:
         self._offset = 0
         self._at_least = 0
         self._is_doubtful = False  # the session stands where only the registry knows
+        self._asked_in_vain = 0
         self._may_have_landed = False
         self._was_corrupt = False
 
@@ -290,10 +292,15 @@ class _Upload:
             self._forget()
             return
         try:
-            answer = await self._call("GET", self._location, ok=(204,), once=False)
-        except (RegistryError, SignInError):  # not every registry lets one look at sessions
+            answer = await self._call("GET", self._location, ok=(204,))
+        except (RegistryError, SignInError) as error:  # not every registry lets one look at sessions
+            self._asked_in_vain += 1
+            if is_passing(error) and self._asked_in_vain < _ASK_AT_MOST:
+                self._is_doubtful = True  # it may well be there when the registry answers again
+                raise
             self._forget()
             return
+        self._asked_in_vain = 0
         reached = _reached(answer.headers.get("Range"), otherwise=None)
         if reached is None or reached > self._blob.size:
             self._forget()
@@ -320,9 +327,9 @@ class _Upload:
         return False
 
     async def _call(
-        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None, once: bool = True
+        self, method: str, url: str, *, ok: tuple[int, ...], headers: dict[str, str] | None = None
     ) -> Answer:
-        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=once)
+        return await self._session.call(self._operation, method, url, self._scopes, ok=ok, headers=headers, once=True)
 
     def _at(self) -> str:
         if self._location is None:

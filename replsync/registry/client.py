@@ -5,8 +5,8 @@ where the spec is silent.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -310,15 +310,14 @@ class RegistryClient:
         await upload_blob(self._session(repository.host), repository, blob, content, sent)
 
     @asynccontextmanager
-    async def stream_between(self, hosts: Iterable[str], wanted_by: Callable[[], int]) -> AsyncIterator[None]:
-        """Have a place for a large blob at each of these hosts; see `Places.one`.
+    async def transfer(self, source: str | None, target: str, wanted_by: Callable[[], int]) -> AsyncIterator[None]:
+        """Have a place for a large blob among the downloads of `source`, if there is one, and the uploads of `target`.
 
-        They are taken in the order of their names, everywhere: so nobody waits
-        for somebody who waits for him.
+        Always in this order, and each is of its own: so nobody waits for
+        somebody who waits for him, and a slow source holds no place at the target. See `Places.one`.
         """
-        async with AsyncExitStack() as stack:
-            for host in sorted(set(hosts)):
-                await stack.enter_async_context(self._session(host).streams.one(wanted_by))
+        download = self._session(source).downloads.one(wanted_by) if source else nullcontext()
+        async with download, self._session(target).uploads.one(wanted_by):
             yield
 
     async def tags(self, repository: Repository) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """How often what failed is tried again, and what is worth it."""
 
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,24 +52,21 @@ async def persistently(
     blob: only those count that got it no further than it was.
     """
     furthest = progress() if progress else 0
-    patience = tenacity.stop_after_delay(persistence.patience)
     fruitless = 0
-
-    def is_enough(state: tenacity.RetryCallState) -> bool:
-        nonlocal furthest, fruitless
-        reached = progress() if progress else furthest
-        fruitless = 0 if reached > furthest else fruitless + 1
-        furthest = max(furthest, reached)
-        return fruitless >= persistence.attempts or (progress is None and patience(state))
-
-    first: Exception | None = None
+    first: RegistryError | None = None
 
     async def next_try() -> T:
-        nonlocal first
-        if first is not None:
-            error, first = first, None
-            raise error
-        return await attempt()
+        nonlocal furthest, fruitless, first
+        try:
+            if first is not None:
+                error, first = first, None
+                raise error
+            return await attempt()
+        except RegistryError:
+            reached = progress() if progress else furthest
+            fruitless = 0 if reached > furthest else fruitless + 1
+            furthest = max(furthest, reached)
+            raise
 
     try:
         return await attempt()  # almost always the only one: tenacity would take as long as the request itself
@@ -76,9 +74,15 @@ async def persistently(
         if not is_passing(error):
             raise
         first = error
+    patience = tenacity.stop_after_delay(persistence.patience)
     return await tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_passing),
-        stop=is_enough,
-        wait=tenacity.wait_random_exponential(multiplier=persistence.first_wait, max=MAX_WAIT),
+        stop=lambda state: fruitless >= persistence.attempts or (progress is None and patience(state)),
+        wait=lambda _: backoff(persistence, fruitless),
         reraise=True,
     )(next_try)
+
+
+def backoff(persistence: Persistence, fruitless: int) -> float:
+    """Return how many seconds to wait after so many tries in a row that came to nothing: exponential, jittered."""
+    return random.uniform(0, min(persistence.first_wait * 2 ** max(fruitless - 1, 0), MAX_WAIT))

@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from replsync.errors import RegistryError, RegistryUnreachable, ReplsyncError, SignInError
+from replsync.errors import HostUnreachable, RegistryError, RegistryUnreachable, ReplsyncError, SignInError
 from replsync.oci.reference import DOCKER_HUB, is_loopback
 from replsync.registry.address import host_of, join, origin
 from replsync.registry.blotting import repeats
@@ -93,11 +93,17 @@ class Session:
         self._transport = transport
         self._credentials = credentials
         self._places = Places(parallelism)
-        self.streams = Places(min(transfers, parallelism))
+        self.downloads = Places(min(transfers, parallelism))
+        self.uploads = Places(min(transfers, parallelism))
         self._challenge: Challenge | None = None
         self._passes: dict[Scopes, _Pass] = {}
         self._asking: dict[Scopes, asyncio.Lock] = {}
-        self._secrets: set[str] = set()
+        self._credentials_used: set[str] = set()
+        self._tokens: dict[
+            Scopes, tuple[str, ...]
+        ] = {}  # the last two of each: what is renewed may still be on its way
+        self._answered_at = -math.inf
+        self._gave_up: tuple[float, RegistryError] | None = None  # when a call's last try failed, and how
 
     async def call(
         self,
@@ -129,12 +135,40 @@ class Session:
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
-            if repeats(answer.headers, answer.body, self._secrets):  # as a tag or a media type it would be shown
+            if repeats(
+                answer.headers, answer.body, self._secrets(scopes)
+            ):  # as a tag or a media type it would be shown
                 raise RegistryError(f"{operation}: the registry answers with the credential that it was sent")
             return answer
 
+        asked = time.monotonic()
         async with nullcontext() if in_turn else self.turn():
-            return await attempt() if once else await persistently(self.persistence, attempt)
+            if once:
+                return await attempt()
+            return await self._persistently(operation, attempt, asked)
+
+    async def _persistently(self, operation: str, attempt: Callable[[], Awaitable[Answer]], asked: float) -> Answer:
+        """Try again and again, but not each call by itself where the host as a whole turns us away.
+
+        What waited while another call used up all its tries shares its fate;
+        what comes later gets one try, until the host answers something again.
+        """
+        begun = time.monotonic()
+        persistence = self.persistence
+        if self._gave_up:
+            gave_up_at, reason = self._gave_up
+            if asked < gave_up_at:
+                why = f"{self.host} answered no other request in {persistence.attempts} tries"
+                message = f"{operation}: not tried, since {why}"
+                raise RegistryUnreachable(message, hint=reason.hint, status=reason.status, codes=reason.codes)
+            persistence = replace(persistence, attempts=1)
+        try:
+            return await persistently(persistence, attempt)
+        except RegistryError as error:
+            is_of_host = isinstance(error, HostUnreachable) or error.status in (429, 503)
+            if is_of_host and self._answered_at < begun:
+                self._gave_up = time.monotonic(), error
+            raise
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Have one of the host's places, for as long as it is held.
@@ -149,7 +183,7 @@ class Session:
     ) -> Answer:
         """Send a streamed body, once: whether it arrived is for the caller to find out. Any status is returned.
 
-        A large one takes no place: whoever sends it has one of `streams`.
+        A large one takes no place: whoever sends it has one of `uploads`.
         """
 
         async def send(signed: dict[str, str]) -> Answer:
@@ -165,7 +199,7 @@ class Session:
         """Open a GET of what has `size` bytes, from byte `start` on; gives the byte that the parts really begin at.
 
         Not tried again: only the caller knows what it has used already. It
-        takes no place: whoever reads much has one of `streams`.
+        takes no place: whoever reads much has one of `downloads`.
         """
         url = self._url(operation, path)
         asked = {"Range": f"bytes={start}-{size - 1}"} if start else {}  # some take no range without an end
@@ -192,11 +226,12 @@ class Session:
         except (RegistryError, SignInError) as error:
             if isinstance(error, RegistryUnreachable):
                 self._had_trouble(begun)
-            raise named(operation, error, self._secrets) from error
+            raise named(operation, error, self._secrets(scopes)) from error
 
     def _had_trouble(self, begun: float) -> None:
         self._places.had_trouble(begun)
-        self.streams.had_trouble(begun)
+        self.downloads.had_trouble(begun)
+        self.uploads.had_trouble(begun)
 
     async def _watched(self, send: Callable[[dict[str, str]], Awaitable[Answer]], headers: dict[str, str]) -> Answer:
         """Send, and learn how the host is doing."""
@@ -209,13 +244,15 @@ class Session:
         if answer.status in PASSING:
             self._had_trouble(begun)
         else:
+            self._answered_at, self._gave_up = time.monotonic(), None
             self._places.went_well(time.monotonic() - begun)
-            self.streams.went_well(0)
+            self.downloads.went_well(0)
+            self.uploads.went_well(0)
         return answer
 
     def failure(self, operation: str, answer: Answer, scopes: Scopes = ()) -> ReplsyncError:
         """Return the error that an answer means; what this session keeps secret is taken out of its words."""
-        codes, said = read_errors(answer.body, self._secrets)
+        codes, said = read_errors(answer.body, self._secrets(scopes))
         detail = f" ({said})" if said else ""
         if answer.status in (401, 403) and origin(answer.url) != origin(self.base):
             return RegistryError(
@@ -229,6 +266,10 @@ class Session:
             user = repr(credential.username) if credential else "nobody"
             return not_signed_in(operation, self.host, f"the registry answered 401 to {user}{detail}", credential)
         return failure(operation, answer.status, codes, detail, self.host)
+
+    def _secrets(self, scopes: Scopes) -> set[str]:
+        """What requests of these scopes are signed with, and nobody must read."""
+        return self._credentials_used.union(self._tokens.get(scopes, ()))
 
     def _url(self, operation: str, path: str) -> str:
         try:
@@ -252,7 +293,7 @@ class Session:
                 answer = await self._watched(send, {**headers, **fresh.headers})
             return answer
         except (RegistryError, SignInError) as error:
-            raise named(operation, error, self._secrets) from error
+            raise named(operation, error, self._secrets(scopes)) from error
 
     async def _renewed(self, operation: str, answer: Answer, scopes: Scopes, used: _Pass) -> _Pass | None:
         """After a 401 of the registry itself: what to sign with instead, None where there is nothing else to try."""
@@ -284,7 +325,7 @@ class Session:
         repository = scopes[0].split(":")[1] if scopes else ""
         credential = await self._credentials.find(self.host, repository)
         if credential:
-            self._secrets |= {credential.password, basic_header(credential).partition(" ")[2]}
+            self._credentials_used |= {credential.password, basic_header(credential).partition(" ")[2]}
         if challenge.scheme == "basic":
             return _Pass(basic_header(credential), credential, math.inf) if credential else _NO_PASS
         realm = token_server(challenge, self.base, self.host)
@@ -310,9 +351,9 @@ class Session:
             refused = f"sign-in as {user} was refused with {answer.status}"
             raise not_signed_in(operation, self.host, refused, credential)
         if answer.status != 200:
-            raise self.failure(f"ask {host_of(realm)} for a token", answer)
+            raise self.failure(f"ask {host_of(realm)} for a token", answer, scopes)
         token = read_token(answer.body, time.monotonic())
-        self._secrets.add(token.value)
+        self._tokens[scopes] = (*self._tokens.get(scopes, ())[-1:], token.value)
         return _Pass(f"Bearer {token.value}", credential, token.expires_at)
 
 

@@ -24,13 +24,14 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from replsync import __version__
-from replsync.errors import RegistryError, RegistryUnreachable
+from replsync.errors import HostUnreachable, RegistryError, RegistryUnreachable
 from replsync.oci.reference import is_loopback
 from replsync.registry.address import host_of, join, origin
 
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BUFFER = 1024 * 1024
+_SLICE = 128 * 1024
 
 Body = Callable[[], AsyncIterator[bytes]]
 """Opens the body of a request afresh, so that it can be sent again."""
@@ -117,7 +118,7 @@ class _Streamed(aiohttp.Payload):
         """Wait until nothing is written any more, and what was opened is closed."""
         await self._settled.wait()
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+    async def _parts(self) -> AsyncGenerator[memoryview, None]:
         given = 0
         parts = self._open()
         try:
@@ -125,7 +126,9 @@ class _Streamed(aiohttp.Payload):
                 given += len(part)
                 if given > self._size:
                     break
-                yield part
+                view = memoryview(part)  # in slices, so that the clock runs for each of them, not for a whole blob
+                for at in range(0, len(view), _SLICE):
+                    yield view[at : at + _SLICE]
             if given != self._size:
                 raise RegistryError(f"the source gives {given} bytes or more, not the {self._size} that were announced")
         except Exception as error:  # kept, since aiohttp reports it as a lost connection
@@ -332,17 +335,25 @@ def _unreachable(error: BaseException, url: str) -> RegistryError:
             why = f"its certificate is not trusted ({error.certificate_error})"
             return RegistryError(f"{host}: {why}", hint="set SSL_CERT_FILE to the certificate authority's file")
         case aiohttp.ClientConnectorDNSError():
-            why = "no such host"
+            return HostUnreachable(f"{host}: no such host", hint=hint)
         case aiohttp.ClientSSLError():
             hint = f"if it speaks http only, and the network is trusted: --plain-http {host}"
             return RegistryError(f"{host}: TLS failed", hint=hint)
+        case aiohttp.ConnectionTimeoutError():
+            return HostUnreachable(f"{host}: no connection in time", hint=hint)
         case TimeoutError():
             why = "no answer in time"
             hint = "try again; --timeout gives it longer"
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             why = os.strerror(number).lower() if number and number > 0 else "can't connect"
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientPayloadError():
+            return HostUnreachable(f"{host}: {why}", hint=hint)
+        case (
+            aiohttp.ServerDisconnectedError()
+            | aiohttp.ClientOSError()
+            | ConnectionError()
+            | aiohttp.ClientPayloadError()
+        ):
             why = "the connection broke"
             hint = "try again"
         case aiohttp.ClientError() | OSError() | ValueError():

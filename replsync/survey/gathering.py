@@ -78,8 +78,8 @@ async def gather(
         found = await _head(client, reference, there)
         inventory[reference], wanted[reference] = await _listed(image, tag, reference, found, client, offer)
 
-    async def retired(reference: Reference, there: Collection[str] | None) -> None:
-        found = await _head(client, reference, there)
+    async def retired(reference: Reference) -> None:
+        found = await _head(client, reference, None)  # a list may be cut, and this tag is meant to be gone
         inventory[reference] = await read_tag(client, reference) if isinstance(found, Descriptor) else found
 
     async def unlisted(reference: Reference) -> None:
@@ -93,7 +93,7 @@ async def gather(
         await together(
             chain(
                 (listed(image, tag, there) for tag in tags),
-                (retired(repository.tagged(entry.tag), there) for entry in entries),
+                (retired(repository.tagged(entry.tag)) for entry in entries),
                 (unlisted(repository.tagged(tag)) for tag in _others(image, there or (), patterns)),
             )
         )

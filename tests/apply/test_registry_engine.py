@@ -88,7 +88,7 @@ async def test_the_blob_that_most_images_wait_for_goes_first(
 
     async with run(sandbox, settings=replace(AT_ONCE, transfers=1)) as one, asyncio.timeout(60):
         pushing = []
-        async with one.client.stream_between([source.host, sandbox.host], lambda: 0):
+        async with one.client.transfer(source.host, sandbox.host, lambda: 0):
             for number, target in enumerate(targets):
                 pushing.append(asyncio.create_task(one.push(source, str(number), target)))
                 while looks[number] not in looked():
