@@ -42,9 +42,9 @@ bench: $(READY) ## Measure replsync beside its peers, and write docs/benchmarks.
 	@scripts/install-servers
 	$(BIN)/python -m benchmarks $(BENCH)
 
-faults: $(READY) ## Faults on the wire, for replsync and the peers on PATH or in build/bin: a table in build/faults.md
+faults: $(READY) ## Faults on the wire, for replsync and its peers: a table in build/faults.md; FAULTS="--help" for options
 	@scripts/install-servers
-	$(BIN)/python -m tests.faults.peers
+	$(BIN)/python -m tests.faults.peers $(FAULTS)
 
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh

@@ -9,19 +9,18 @@ import pytest
 from tests.faults.driving import PASSWORD, environment
 from tests.faults.fault import Ceiling, Fault
 from tests.faults.proxy import fault_proxy
-from tests.faults.registries import docker_registry_in
 from tests.faults.rig import USER, Prepare, Rig
 from tests.faults.scenario import LARGE_BLOBS, Site, fill_source, fill_target, manifest
 from tests.faults.table import Side
-from tests.servers.registry import RegistryServer
+from tests.servers.registry import RegistryServer, serve_docker_registry
 from tests.servers.sandbox import StartSandbox
 
 
 @pytest.fixture(scope="session")
 def full_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A registry of its own that has all that is to be copied."""
-    with docker_registry_in(tmp_path_factory.mktemp("source")) as host:
-        site = Site(host, "fault-matrix")
+    with serve_docker_registry(tmp_path_factory.mktemp("source")) as server:
+        site = Site(server.host, "fault-matrix")
         fill_source(site)
         yield site
 
@@ -38,22 +37,28 @@ def prepare(
     """Prepares one cell, which ends with the test."""
     with ExitStack() as stack:
 
-        def start(side: Side, *faults: Fault, tokens: bool = False, ceiling: Ceiling | None = None) -> Rig:
-            source, target = full_source, Site(docker_registry.host, namespace)
+        def start(
+            side: Side,
+            *faults: Fault,
+            tokens: bool = False,
+            ceiling: Ceiling | None = None,
+            target: str | None = None,
+        ) -> Rig:
+            source, copies = full_source, Site(target or docker_registry.host, namespace)
             if tokens:
                 from replsync.sandbox.server import SandboxOptions
 
                 signed_in = Site(start_sandbox(SandboxOptions(password=PASSWORD)).host, namespace, USER)
-                source, target = (source, signed_in) if side is Side.TARGET else (signed_in, target)
+                source, copies = (source, signed_in) if side is Side.TARGET else (signed_in, copies)
             if source is not full_source:
                 fill_source(source)
-            fill_target(target)
-            behind = target if side is Side.TARGET else source
+            fill_target(copies)
+            behind = copies if side is Side.TARGET else source
             proxy = stack.enter_context(fault_proxy(behind.host, faults, large=LARGE_BLOBS, ceiling=ceiling))
-            hosts = (proxy.host, source.host) if side is Side.TARGET else (target.host, proxy.host)
-            text = manifest(*hosts, target.prefix, source.prefix)
+            hosts = (proxy.host, source.host) if side is Side.TARGET else (copies.host, proxy.host)
+            text = manifest(*hosts, copies.prefix, source.prefix)
             (tmp_path / "replicated-images.yaml").write_text(text)
             env = environment(tmp_path, {proxy.host: USER} if tokens else {})
-            return Rig(source, target, proxy, tmp_path, env, monkeypatch)
+            return Rig(source, copies, proxy, tmp_path, env, monkeypatch)
 
         yield start

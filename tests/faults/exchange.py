@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.faults.fault import Ceiling, What
 from tests.faults.kinds import WITH_BODY, Kind, Position
-from tests.faults.wire import LAST_CHUNK, BrokenMessage, Request, Response, Wire, as_chunk, response
+from tests.faults.wire import LAST_CHUNK, BrokenMessage, Head, Request, Response, Wire, as_chunk, response
 
 _ONE_HOP = ("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade", "Expect", "Host")
 _NAMING = ("location", "www-authenticate", "link")
@@ -24,6 +24,10 @@ class Seen:
     path: str
     fault: What | None = None
     status: int = 0
+
+
+class RegistryHungUp(BrokenMessage):
+    """The registry ended the connection before it answered: it does where it answers early, and its answer is lost."""
 
 
 class Incoming:
@@ -70,6 +74,7 @@ class Exchange:
         self._body = Incoming(client.read_body(request))
         self._length = request.length or 0
         self._registry: Wire | None = None
+        self._hearing: asyncio.Task[Head | None] | None = None
 
     @property
     def has_body(self) -> bool:
@@ -107,16 +112,17 @@ class Exchange:
         head.headers += [("Host", self.upstream), ("Connection", "close")]
         self._registry = await Wire.connect(self.upstream)
         await self._registry.write(head.encode())
+        self._hearing = asyncio.create_task(self._registry.read_head())
         has_answered = False
         async for piece in self._body.read(until):
             start = self._body.offset - len(piece)
             sent = changed(piece, change[0] - start, change[1]) if change else piece
             await self._pace(len(piece))
-            try:
-                if not has_answered:
+            await asyncio.sleep(0)  # for an answer to come in
+            has_answered = has_answered or self._hearing.done()
+            if not has_answered:
+                with contextlib.suppress(BrokenMessage):  # the client goes on sending all the same
                     await self._registry.write(as_chunk(sent) if head.is_chunked else sent)
-            except BrokenMessage:  # before it had the whole body; the client goes on sending
-                has_answered = True
         if head.is_chunked and until is None and not has_answered:
             with contextlib.suppress(BrokenMessage):
                 await self._registry.write(LAST_CHUNK)
@@ -182,15 +188,19 @@ class Exchange:
 
     def drop_upstream(self) -> None:
         """Hang up on the registry."""
+        if self._hearing:
+            self._hearing.cancel()
+            self._hearing = None
         if self._registry:
             self._registry.drop()
             self._registry = None
 
     async def _answer(self) -> tuple[Response, Wire]:
         assert self._registry
-        head = await self._registry.read_head()
+        assert self._hearing
+        head = await self._hearing
         if head is None:
-            raise BrokenMessage("the registry hung up")
+            raise RegistryHungUp("no answer")
         own = [
             (name, value.replace(f"//{self.upstream}", f"//{self.own}") if name.lower() in _NAMING else value)
             for name, value in head.without("Connection", "Keep-Alive").headers

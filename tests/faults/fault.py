@@ -51,6 +51,11 @@ class Fault:
     times: int | None = 1
     skip: int = 0
 
+    @property
+    def waits_for_the_answer(self) -> bool:
+        """Whether the registry's answer decides if it is one: what isn't there can't be made out to be missing."""
+        return self.what in (What.LYING_DIGEST, What.LYING_THERE, What.LYING_ABSENT, What.ELSEWHERE)
+
 
 @dataclass(frozen=True)
 class Ceiling:
@@ -70,21 +75,26 @@ class Rules:
         self._hits = dict.fromkeys(self._faults, 0)
 
     def take(self, kind: Kind) -> Fault | None:
-        """The fault for the next request of this kind, counted as injected."""
+        """The fault for the next request of this kind, counted as injected unless it `waits_for_the_answer`."""
         with self._lock:
             matching = [fault for fault in self._faults if fault.kind is kind]
             for fault in matching:
                 self._seen[fault] += 1
             for fault in matching:
-                if self._seen[fault] > fault.skip and (fault.times is None or self._hits[fault] < fault.times):
-                    self._hits[fault] += 1
+                if self._seen[fault] > fault.skip and self._is_left(fault):
+                    self._hits[fault] += not fault.waits_for_the_answer
                     return fault
         return None
 
-    def give_back(self, fault: Fault) -> None:
-        """It didn't fit after all: a blob that is there can't be made out to be missing where it is."""
+    def confirm(self, fault: Fault) -> bool:
+        """Count one that waited for the answer; False where another request was first."""
         with self._lock:
-            self._hits[fault] -= 1
+            is_left = self._is_left(fault)
+            self._hits[fault] += is_left
+            return is_left
+
+    def _is_left(self, fault: Fault) -> bool:
+        return fault.times is None or self._hits[fault] < fault.times
 
     def hits(self, fault: Fault) -> int:
         """How often it was injected."""

@@ -100,41 +100,40 @@ class Injector:
     async def _lie(self, exchange: Exchange, fault: Fault) -> None:
         await exchange.forward()
         head, _ = await exchange.hear()
-        if head.status != (404 if fault.what is What.LYING_THERE else 200):
-            self._spare(exchange, fault)
-            await exchange.say(head)
+        is_lie = head.status == (404 if fault.what is What.LYING_THERE else 200)
+        if not (is_lie and self._rules.confirm(fault)):
+            exchange.seen.fault = None
         elif fault.what is What.LYING_ABSENT:
-            await exchange.say(*response(404))
+            head, _ = response(404)
         elif fault.what is What.LYING_DIGEST:
             headers = head.without("Docker-Content-Digest").headers
-            await exchange.say(Response(head.start, [*headers, ("Docker-Content-Digest", _OTHER_DIGEST)]))
+            head = Response(head.start, [*headers, ("Docker-Content-Digest", _OTHER_DIGEST)])
         else:
             digest = exchange.request.path.rpartition("/")[2]
             stated = digest if ":" in digest else _OTHER_DIGEST
             kind = _OCI_MANIFEST if exchange.kind is Kind.HEAD_MANIFEST else "application/octet-stream"
             headers = [("Docker-Content-Digest", stated), ("Content-Type", kind), ("Content-Length", "1234")]
-            await exchange.say(Response("HTTP/1.1 200 OK", headers))
+            head = Response("HTTP/1.1 200 OK", headers)
+        await exchange.say(head)
 
     async def _send_elsewhere(self, exchange: Exchange, fault: Fault) -> None:
         place, path = self._elsewhere, exchange.request.path
         authorization = exchange.request.get("Authorization")
+        # A registry wants a sign-in before it sends anybody anywhere.
+        if not (authorization and self._rules.confirm(fault)):
+            exchange.seen.fault = None
+            await exchange.forward()
+            await exchange.pass_on()
+            return
         place.lend(repository_of(path), authorization)
-        if authorization and exchange.kind not in (Kind.POST, Kind.PATCH):
+        if exchange.kind not in (Kind.POST, Kind.PATCH):
             await exchange.say(*response(307, [("Location", f"http://{place.host}{path}")]))
             return
         await exchange.forward()
         head, body = await exchange.hear()
-        if not authorization:  # it wants a sign-in before it sends anybody anywhere
-            self._spare(exchange, fault)
-        else:
-            location = head.get("Location").removeprefix(f"http://{exchange.own}")
-            headers = [*head.without("Location").headers, ("Location", f"http://{place.host}{location}")]
-            head = Response(head.start, headers)
-        await exchange.say(head, body)
-
-    def _spare(self, exchange: Exchange, fault: Fault) -> None:
-        self._rules.give_back(fault)
-        exchange.seen.fault = None
+        location = head.get("Location").removeprefix(f"http://{exchange.own}")
+        headers = [*head.without("Location").headers, ("Location", f"http://{place.host}{location}")]
+        await exchange.say(Response(head.start, headers), body)
 
 
 def _size_in(manifest: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Programs that copy images, each by its own command: replsync, and the peers that are found on this machine."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from typing import Protocol
 from tests.faults.scenario import WANTED, Site, manifest, source_tag
 from tests.servers.command import clean_environment
 
-BUILT = Path(__file__).parents[2] / "build" / "bin"
+_CHECKOUT = Path(__file__).parents[2]
+_BUILT = _CHECKOUT / "build" / "bin"  # by scripts/build-go-programs
+_PINS = _CHECKOUT / "tests" / "servers" / "go" / "go.mod"
 
 
 @dataclass(frozen=True)
@@ -64,31 +67,35 @@ def _regctl(path: str, job: Job) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Program:
-    """A program at `path`."""
+    """A program at `path`. `module` is where it comes from in Go, empty where it doesn't."""
 
     name: str
     path: str
     commands: Commands
     version: tuple[str, ...]
+    module: str = ""
 
     def said_version(self) -> str:
-        """Its version, in one line."""
+        """Its version: as pinned, or as it says itself."""
+        pinned = re.search(rf"{re.escape(self.module)} (v\S+)", _PINS.read_text())
+        if self.module and pinned and Path(self.path).is_relative_to(_BUILT):
+            return pinned[1]
         done = subprocess.run([self.path, *self.version], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        lines = [line.split()[-1] for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        return lines[0] if lines else "?"
+        words = (done.stdout + done.stderr).split()
+        return words[-1] if words else "?"
 
 
 def find_programs() -> list[Program]:
-    """replsync, and those of crane, skopeo and regctl that are on PATH or in build/bin."""
-    places = os.pathsep.join((os.environ.get("PATH", os.defpath), str(BUILT)))
+    """replsync, and those of crane, skopeo and regctl that are in build/bin or on PATH."""
+    places = os.pathsep.join((str(_BUILT), os.environ.get("PATH", os.defpath)))
     found = [Program("replsync", sys.executable, _replsync, ("-m", "replsync", "--version"))]
-    for name, commands, version in (
-        ("crane", _crane, ("version",)),
-        ("skopeo", _skopeo, ("--version",)),
-        ("regctl", _regctl, ("version", "--format", "{{.VCSTag}}")),
+    for name, commands, version, module in (
+        ("crane", _crane, ("version",), "github.com/google/go-containerregistry"),
+        ("skopeo", _skopeo, ("--version",), ""),
+        ("regctl", _regctl, ("version", "--format", "{{.VCSTag}}"), "github.com/regclient/regclient"),
     ):
         if path := shutil.which(name, path=places):
-            found.append(Program(name, path, commands, version))
+            found.append(Program(name, path, commands, version, module))
     return found
 
 

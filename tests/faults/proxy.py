@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.elsewhere import Elsewhere
-from tests.faults.exchange import Exchange, Seen
+from tests.faults.exchange import Exchange, RegistryHungUp, Seen
 from tests.faults.fault import Ceiling, Fault, Rules
 from tests.faults.injecting import Injector
 from tests.faults.kinds import Classifier, Kind
@@ -132,6 +132,8 @@ class _Server:
         try:
             async with asyncio.timeout(self._ceiling.seconds if self._ceiling else None):
                 await self._answer(exchange)
+        except RegistryHungUp:
+            await exchange.refuse(502, "")
         except TimeoutError:
             if exchange.is_answering:
                 raise BrokenMessage("out of time in the middle of an answer") from None

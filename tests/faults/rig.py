@@ -38,9 +38,20 @@ class Rig:
 
 
 class Prepare(Protocol):
-    """Prepares a run with these faults; `tokens`: the registry behind the proxy signs in by token."""
+    """Prepares a run with these faults.
 
-    def __call__(self, side: Side, *faults: Fault, tokens: bool = False, ceiling: Ceiling | None = None) -> Rig: ...
+    `tokens`: the registry behind the proxy signs in by token. `target` is the
+    host of another target than usual, which lets everybody in.
+    """
+
+    def __call__(
+        self,
+        side: Side,
+        *faults: Fault,
+        tokens: bool = False,
+        ceiling: Ceiling | None = None,
+        target: str | None = None,
+    ) -> Rig: ...
 
 
 def check_quiet(rig: Rig, ended: Ended) -> None:

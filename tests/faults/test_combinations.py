@@ -8,6 +8,7 @@ import pytest
 from tests.end_to_end.in_process import Ended
 from tests.faults.driving import check_honest
 from tests.faults.fault import Ceiling, Fault, What
+from tests.faults.findings import FINDINGS, RANGE_REFUSED
 from tests.faults.kinds import Kind, Position
 from tests.faults.rig import Prepare, Rig, check_quiet
 from tests.faults.scenario import LARGE, State
@@ -37,48 +38,44 @@ def test_a_layer_that_takes_longer_than_any_request_may_gets_through(prepare: Pr
     check_all_right(rig, rig.apply())
 
 
-@pytest.mark.parametrize(
-    ("side", "faults"),
-    [
+SEQUENCES = [
+    pytest.param(
+        Side.SOURCE,
+        (Fault(What.TRUNCATED, Kind.GET_LARGE, Position.MIDDLE), Fault(What.S416, Kind.GET_LARGE, skip=1)),
+        id="a-range-refused-after-a-truncation",
+        marks=pytest.mark.xfail(reason=RANGE_REFUSED, strict=True),
+    ),
+    pytest.param(
+        Side.TARGET,
         (
-            Side.SOURCE,
-            (
-                Fault(What.TRUNCATED, Kind.GET_LARGE, Position.MIDDLE),
-                Fault(What.S416, Kind.GET_LARGE, skip=1),
-            ),
+            Fault(What.RESET, Kind.PATCH, Position.AFTER),
+            Fault(What.LOST, Kind.PATCH, Position.MIDDLE, skip=1),
+            Fault(What.S524, Kind.PUT_END, Position.AFTER),
         ),
+        id="each-part-of-an-upload",
+    ),
+    pytest.param(
+        Side.TARGET,
         (
-            Side.TARGET,
-            (
-                Fault(What.RESET, Kind.PATCH, Position.AFTER),
-                Fault(What.LOST, Kind.PATCH, Position.MIDDLE, skip=1),
-                Fault(What.S524, Kind.PUT_END, Position.AFTER),
-            ),
+            Fault(What.MOUNT_405, Kind.PATCH, times=None),
+            Fault(What.RESET, Kind.PUT_BLOB, Position.MIDDLE, times=2),
+            Fault(What.S524, Kind.PUT_BLOB, Position.AFTER, skip=2),
         ),
+        id="no-chunks-and-a-bad-line",
+    ),
+    pytest.param(
+        Side.TARGET,
         (
-            Side.TARGET,
-            (
-                Fault(What.MOUNT_405, Kind.PATCH, times=None),
-                Fault(What.RESET, Kind.PUT_BLOB, Position.MIDDLE, times=2),
-                Fault(What.S524, Kind.PUT_BLOB, Position.AFTER, skip=2),
-            ),
+            Fault(What.S524, Kind.PUT_TAG, Position.AFTER),
+            Fault(What.S502, Kind.HEAD_MANIFEST, times=2, skip=3),
+            Fault(What.RESET, Kind.GET_MANIFEST, Position.MIDDLE, times=2, skip=4),
         ),
-        (
-            Side.TARGET,
-            (
-                Fault(What.S524, Kind.PUT_TAG, Position.AFTER),
-                Fault(What.S502, Kind.HEAD_MANIFEST, times=2, skip=4),
-                Fault(What.RESET, Kind.GET_MANIFEST, Position.MIDDLE, times=2, skip=4),
-            ),
-        ),
-    ],
-    ids=[
-        "a-range-refused-after-a-truncation",
-        "each-part-of-an-upload",
-        "no-chunks-and-a-bad-line",
-        "a-tag-and-its-read-back",
-    ],
-)
+        id="a-tag-and-its-read-back",
+    ),
+]
+
+
+@pytest.mark.parametrize(("side", "faults"), SEQUENCES)
 def test_faults_that_follow_each_other_are_survived(prepare: Prepare, side: Side, faults: tuple[Fault, ...]) -> None:
     rig = prepare(side, *faults)
     check_all_right(rig, rig.apply())
@@ -89,7 +86,11 @@ def test_faults_that_follow_each_other_are_survived(prepare: Prepare, side: Side
 def test_a_bad_day_is_survived(prepare: Prepare, seed: int) -> None:
     chance = random.Random(seed)
     side = chance.choice(list(Side))
-    passing = [cell for cell in CELLS if cell.side is side and cell.must_succeed and cell.fault.times is not None]
+    passing = [
+        cell
+        for cell in CELLS
+        if cell.side is side and cell.must_succeed and cell.fault.times is not None and cell.id not in FINDINGS
+    ]
     kinds = {cell.fault.kind for cell in passing if cell.fault.what is not What.LYING_ABSENT}
     # One for each kind of request, so that no request has to be tried more often than it may be.
     chosen = [chance.choice([cell for cell in passing if cell.fault.kind is kind]) for kind in sorted(kinds)]

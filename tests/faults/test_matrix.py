@@ -3,10 +3,14 @@
 import pytest
 
 from tests.faults.driving import check_honest
+from tests.faults.findings import marks_of
 from tests.faults.kinds import Kind
 from tests.faults.rig import Prepare, check_quiet
 from tests.faults.scenario import State
 from tests.faults.table import CELLS, Cell, Side
+
+LIMIT = 20
+"""Seconds that a cell may take; on a machine with nothing else to do most take half of one."""
 
 MOST_REQUESTS = 600
 """More than any cell may take: without a fault there are a good hundred."""
@@ -14,18 +18,18 @@ MOST_REQUESTS = 600
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["open", "tokens"])
 @pytest.mark.parametrize("side", Side)
-def test_without_faults_every_kind_of_request_comes_up(prepare: Prepare, side: Side, tokens: bool) -> None:
+def test_without_faults_just_the_requests_of_the_table_come_up(prepare: Prepare, side: Side, tokens: bool) -> None:
     rig = prepare(side, tokens=tokens)
     ended = rig.apply()
     assert ended.code == 0, ended.output
     assert set(rig.states().values()) == {State.RIGHT}
     check_honest(ended, rig.states())
     wanted = {one.fault.kind for one in CELLS if one.side is side and (tokens or one.fault.kind is not Kind.TOKEN)}
-    assert wanted <= rig.proxy.counts.keys()
+    assert rig.proxy.counts.keys() - {Kind.OTHER} == wanted
 
 
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
+@pytest.mark.timeout(LIMIT)
+@pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.id, marks=marks_of(cell)) for cell in CELLS])
 def test_a_tag_is_right_or_untouched_and_reported(prepare: Prepare, cell: Cell) -> None:
     rig = prepare(cell.side, cell.fault, tokens=cell.wants_tokens)
     ended = rig.apply()

@@ -84,6 +84,13 @@ class BrokenMessage(Exception):
     """The peer said something that is no HTTP, or hung up in the middle."""
 
 
+class _Reader(asyncio.StreamReader):
+    """Keeps what came before a reset: a server that answers early resets who goes on sending."""
+
+    def set_exception(self, exc: Exception) -> None:
+        self.feed_eof()
+
+
 class Wire:
     """One connection."""
 
@@ -95,7 +102,11 @@ class Wire:
     async def connect(cls, host: str) -> Self:
         """Open a connection to HOST:PORT."""
         name, _, port = host.rpartition(":")
-        return cls(*await asyncio.open_connection(name, int(port), limit=_MAX_HEAD))
+        loop = asyncio.get_running_loop()
+        reader = _Reader(limit=_MAX_HEAD, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, name, int(port))
+        return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def read_head(self) -> Head | None:
         """The next head; None where the peer has hung up in between. Raises BrokenMessage."""

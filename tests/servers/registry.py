@@ -77,6 +77,11 @@ def start_distribution(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
         yield start
 
 
+def serve_docker_registry(folder: Path) -> contextlib.AbstractContextManager[RegistryServer]:
+    """Run Debian's, with its data in `folder`, until the block ends: where there are no fixtures."""
+    return _serve(_docker_registry(), folder, htpasswd=False)
+
+
 def _docker_registry() -> str:
     return program("docker-registry", "docker-registry")
 
