@@ -51,10 +51,12 @@ async def _resumed(
     at = start
     fruitless = 0
     begun = ahead_at = time.monotonic()
+    takes_ranges = True
+    is_small = blob.size <= SMALL_BLOB
     while True:
         before = at
         try:
-            async with aclosing(_parts(session, operation, repository, blob, at)) as parts:
+            async with aclosing(_parts(session, operation, repository, blob, at, takes_ranges)) as parts:
                 async for part in parts:
                     at += len(part)
                     hasher.update(part)
@@ -65,7 +67,11 @@ async def _resumed(
             is_ahead, begun = at - before > session.least_rate * (now - begun), now
             ahead_at = now if is_ahead else ahead_at
             fruitless = 1 if is_ahead else fruitless + 1
-            if not is_passing(error) or session.persistence.is_enough(fruitless, ahead_at):
+            is_refused_range = error.status == 416 and takes_ranges and at > 0
+            takes_ranges = takes_ranges and not is_refused_range
+            persistence = session.persistence
+            is_last = fruitless >= persistence.attempts if is_small else persistence.is_enough(fruitless, ahead_at)
+            if is_last or not (is_passing(error) or is_refused_range):
                 raise
         await asyncio.sleep(backoff(session.persistence, fruitless))
     if start == 0 and hasher.hexdigest() != blob.digest.partition(":")[2]:
@@ -73,13 +79,16 @@ async def _resumed(
 
 
 async def _parts(
-    session: Session, operation: str, repository: Repository, blob: Descriptor, start: int
+    session: Session, operation: str, repository: Repository, blob: Descriptor, start: int, takes_ranges: bool
 ) -> AsyncGenerator[bytes, None]:
-    """The rest of the blob in one request. Where a registry knows no ranges, the beginning comes too and is skipped."""
+    """The rest of the blob in one request. Where a registry takes no ranges, the beginning comes too and is skipped."""
     if start == blob.size:
         return
     path = f"/v2/{repository.path}/blobs/{blob.digest}"
-    async with session.stream(operation, path, (pull(repository.path),), start, blob.size) as (at, parts):
+    async with session.stream(operation, path, (pull(repository.path),), start if takes_ranges else 0, blob.size) as (
+        at,
+        parts,
+    ):
         async for part in parts:
             end = at + len(part)
             if end > blob.size:

@@ -160,6 +160,7 @@ class _Upload:
         self._at_least = 0
         self._is_doubtful = False  # the session stands where only the registry knows
         self._asked_in_vain = 0
+        self._misplaced = 0
         self._may_have_landed = False
         self._was_corrupt = False
 
@@ -216,14 +217,17 @@ class _Upload:
             if self._offset < self._blob.size or "Location" in answer.headers:
                 self._go_to(answer)
             return
-        if answer.status == 416 and start:
+        self._misplaced += answer.status == 416
+        if answer.status == 416 and start and self._misplaced < _ASK_AT_MOST:
             self._is_doubtful = True
             raise self._passing("the registry stands at another byte than was sent")
         if _is_lost(answer):
             self._forget()
             raise self._passing("the registry lost the upload")
         if answer.status in _NO_CHUNKS:
-            if self._session.has_taken_chunks:  # not its way, but a stray answer, as of a proxy that is being restarted
+            if (
+                self._session.has_taken_chunks and answer.status != 416
+            ):  # not its way, but a stray answer, as of a proxy that is being restarted
                 self._forget()
                 raise self._passing(f"the registry answered {answer.status} to a chunk")
             self._give_up_chunks()

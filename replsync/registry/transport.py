@@ -76,11 +76,12 @@ class _Bytes(aiohttp.BytesIOPayload):
 class _Streamed(aiohttp.Payload):
     """A body of `size` bytes that is opened each time it is written, and closed by the task that wrote it."""
 
-    def __init__(self, body: Body, size: int, idle: float) -> None:
+    def __init__(self, body: Body, size: int, idle: float, all_sent: Callable[[], None]) -> None:
         super().__init__(None, content_type="application/octet-stream")
         self._size: int = size
         self._open = body
         self._idle = idle
+        self._all_sent = all_sent
         self._settled = asyncio.Event()
         self._settled.set()
         self.failure: Exception | None = None
@@ -107,6 +108,7 @@ class _Streamed(aiohttp.Payload):
                 async for part in parts:
                     async with asyncio.timeout(self._idle):  # the peer's time alone: a source keeps its own
                         await writer.write(part)
+            self._all_sent()
         except asyncio.CancelledError:
             if connection:
                 connection.abort()  # aiohttp only closes it, which waits until the peer has taken what is on its way
@@ -196,12 +198,19 @@ class Transport:
         A peer that takes no byte for `idle` seconds counts as gone. What the
         body itself raises is raised as it is; RegistryError where it has another size.
         """
-        streamed = _Streamed(body, size, self.limits.idle)
         timeout = self._timeout(total=None, read=self.limits.answer)
+        clock = asyncio.timeout(None)  # runs from when all was sent: an answer in drips is none
+
+        def all_sent() -> None:
+            clock.reschedule(asyncio.get_running_loop().time() + self.limits.answer)
+
+        streamed = _Streamed(body, size, self.limits.idle, all_sent)
         try:
-            async with self.open(method, url, headers, data=streamed, timeout=timeout) as response:
+            async with clock, self.open(method, url, headers, data=streamed, timeout=timeout) as response:
                 answer = await read_bounded(response, limit)
                 return Answer(response.status, response.headers, answer, str(response.url))
+        except TimeoutError as error:
+            raise _unreachable(error, url) from error
         except RegistryUnreachable as error:
             if streamed.failure:
                 raise streamed.failure from error
@@ -232,15 +241,16 @@ class Transport:
         for _ in range(MAX_REDIRECTS + 1):
             await self._wait(url)
             try:
-                response = await self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=sent,
-                    data=data,
-                    allow_redirects=False,
-                    proxy=self._proxy(url),
-                    timeout=timeout or self._session.timeout,
-                )
+                async with asyncio.timeout(None if isinstance(data, _Streamed) else self.limits.answer):
+                    response = await self._session.request(
+                        method,
+                        URL(url, encoded=True),
+                        headers=sent,
+                        data=data,
+                        allow_redirects=False,
+                        proxy=self._proxy(url),
+                        timeout=timeout or self._session.timeout,
+                    )
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 raise _unreachable(error, url) from error
             if response.status in _REDIRECTS and method in ("GET", "HEAD"):

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.faults.driving import check_honest
-from tests.faults.findings import marks_of
 from tests.faults.kinds import Kind
 from tests.faults.rig import Prepare, check_quiet
 from tests.faults.scenario import State
@@ -29,7 +28,7 @@ def test_without_faults_just_the_requests_of_the_table_come_up(prepare: Prepare,
 
 
 @pytest.mark.timeout(LIMIT)
-@pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.id, marks=marks_of(cell)) for cell in CELLS])
+@pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.id) for cell in CELLS])
 def test_a_tag_is_right_or_untouched_and_reported(prepare: Prepare, cell: Cell) -> None:
     rig = prepare(cell.side, cell.fault, tokens=cell.wants_tokens)
     ended = rig.apply()

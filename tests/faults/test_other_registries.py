@@ -4,7 +4,6 @@ import pytest
 
 from tests.faults.driving import check_honest
 from tests.faults.fault import What
-from tests.faults.findings import FINDINGS, marks_of
 from tests.faults.kinds import Kind, Position
 from tests.faults.rig import Prepare, check_quiet
 from tests.faults.scenario import State
@@ -12,12 +11,11 @@ from tests.faults.table import CELLS, Cell, Side
 from tests.servers.any_registry import AnyRegistry
 
 UPLOADS = [
-    pytest.param(registry, cell, id=f"{registry}-{cell.id}", marks=marks_of(cell, registry))
+    pytest.param(registry, cell, id=f"{registry}-{cell.id}")
     for registry in ("distribution", "olareg", "crane_registry")
     for cell in CELLS
     if cell.side is Side.TARGET
     and cell.must_succeed
-    and cell.id not in FINDINGS
     and cell.fault.kind in (Kind.PATCH, Kind.PUT_END)
     and cell.fault.position is not Position.LAST
     and cell.fault.what

@@ -116,7 +116,15 @@ async def test_a_part_is_refused_where_all_was_asked_for(scripted: Scripted, cli
         await read(client, scripted)
 
 
-@pytest.mark.parametrize("status", [416, 403, 404, 400])
+async def test_where_a_range_is_refused_all_of_it_is_asked_for_and_the_beginning_skipped(
+    scripted: Scripted, client: RegistryClient
+) -> None:
+    scripted.on(GET, part(end=HALF), refusal(416, "RANGE_INVALID"), Reply(200, DATA))
+    assert await read(client, scripted) == DATA
+    assert asked(scripted) == [None, f"bytes={HALF}-{len(DATA) - 1}", None]
+
+
+@pytest.mark.parametrize("status", [403, 404, 400])
 async def test_a_rest_that_is_refused_is_not_asked_for_again(
     scripted: Scripted, client: RegistryClient, status: int
 ) -> None:
