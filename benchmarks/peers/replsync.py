@@ -21,9 +21,10 @@ class Replsync(Peer):
         return __version__
 
     def forms(self, job: Job) -> list[Form]:
-        """`apply`, after the manifest was written."""
+        """`apply`, after the manifest was written: as it is, and with much parallelism, as the peers are tried, too."""
         write_manifest(job, lambda image: f"{job.source}/{image.repository}")
-        return [Form("replsync apply --auto-approve", replsync(job, "apply", "--auto-approve"))]
+        forms = (("--auto-approve",), ("--auto-approve", "--parallelism", "128"))
+        return [Form(f"replsync apply {' '.join(args)}", replsync(job, "apply", *args)) for args in forms]
 
 
 class ReplsyncPlan(Replsync):
