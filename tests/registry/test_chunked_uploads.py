@@ -11,6 +11,7 @@ from replsync.errors import RegistryError, RegistryUnreachable, SignInError
 from replsync.oci.digest import sha256
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient
+from replsync.registry.persistence import Persistence
 from replsync.registry.session import SMALL_BLOB
 from tests.registry.answers import asks_bearer, token
 from tests.registry.chunk_taker import (
@@ -372,6 +373,17 @@ async def test_there_are_as_many_tries_as_it_takes_while_it_gets_ahead(
     taker.always["PATCH"] = lost
     await sent(client, taker)
     assert len(taker.chunks) > IN_CHUNKS.persistence.attempts
+
+
+async def test_a_registry_may_be_away_for_longer_than_the_tries_of_a_small_request_take(taker: ChunkTaker) -> None:
+    persistence = Persistence(attempts=2, first_wait=0.05)
+    taker.always["PATCH"] = broken
+    async with open_client(settings=replace(IN_CHUNKS, persistence=persistence)) as client:
+        sending = asyncio.create_task(Source().send(client, taker.server.host))
+        while len(taker.chunks) <= 2 * persistence.attempts:
+            await asyncio.sleep(0)
+        del taker.always["PATCH"]
+        await sending
 
 
 async def test_tries_that_get_no_further_are_numbered(client: RegistryClient, taker: ChunkTaker) -> None:
