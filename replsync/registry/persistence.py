@@ -30,13 +30,13 @@ class Persistence:
     """
 
     attempts: int = 5
-    first_wait: float = 1.0
+    first_wait: float = 0.5
     patience: float = 60.0
 
     @property
     def outage(self) -> float:
         """Seconds for which a registry may be away while a large blob is on its way."""
-        return 30 * self.first_wait if self.attempts > 1 else 0.0
+        return 60 * self.first_wait if self.attempts > 1 else 0.0
 
     def is_enough(self, fruitless: int, ahead_at: float) -> bool:
         """Whether so many tries in a row came to nothing, and the last success is so long ago, that it's the end."""
