@@ -185,7 +185,8 @@ def test_a_password_that_the_target_refuses(
     (workplace.folder / "config.json").write_text(json.dumps({"auths": {locked.host: {"auth": auth}}}))
     list_worker(workplace, locked.host)
     done = workplace.run("apply", "--auto-approve", env={"DOCKER_CONFIG": str(workplace.folder)})
-    assert_refused(done, 4, f"list the tags of {locked.host}/{workplace.app}/worker: the registry answered 401", "docker login")
+    operation = f"list the tags of {locked.host}/{workplace.app}/worker"
+    assert_refused(done, 4, f"{operation}: the registry answered 401", "docker login")
     assert "guessed" not in done.stdout + done.stderr
     assert auth not in done.stdout + done.stderr
     assert_nothing_was_written(locked)
