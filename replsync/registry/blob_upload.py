@@ -225,9 +225,8 @@ class _Upload:
             self._forget()
             raise self._passing("the registry lost the upload")
         if answer.status in _NO_CHUNKS:
-            if (
-                self._session.has_taken_chunks and answer.status != 416
-            ):  # not its way, but a stray answer, as of a proxy that is being restarted
+            # What has taken chunks gives a stray answer, as a proxy does while it is started again.
+            if self._session.has_taken_chunks and answer.status != 416:
                 self._forget()
                 raise self._passing(f"the registry answered {answer.status} to a chunk")
             self._give_up_chunks()
@@ -254,20 +253,15 @@ class _Upload:
         if answer.status == 404 or _is_lost(answer):
             self._forget()  # or it landed: a successful PUT that is repeated is answered 404, too
             raise self._passing("the registry lost the upload")
-        if answer.status == 400 and size == 0:
+        if answer.status == 400:
             await self.feed.finish()  # first: the source may have had other bytes
             if not self._was_corrupt:  # bytes may be damaged on their way
                 self._was_corrupt = True
                 self._forget()
                 raise self._passing(f"the registry answered {answer.status} to the blob's bytes")
-            self._give_up_chunks()
-            raise self._passing("the registry put the chunks together wrongly; the next try is in one piece")
-        if answer.status == 400:
-            await self.feed.finish()
-            if not self._was_corrupt:
-                self._was_corrupt = True
-                self._forget()
-                raise self._passing(f"the registry answered {answer.status} to the blob's bytes")
+            if size == 0:
+                self._give_up_chunks()
+                raise self._passing("the registry put the chunks together wrongly; the next try is in one piece")
         raise self._refused(answer)
 
     async def _request(self, method: str, url: str, headers: dict[str, str], size: int) -> Answer:

@@ -60,7 +60,7 @@ async def persistently(
     """Return what `attempt` returns, tried again where its failure may pass, with jittered exponential back-off.
 
     `progress` is for what may take any time and many tries, such as a large
-    blob: only those count that got it no further than it was.
+    blob: only those count that got it no further than it was, and `outage` has to be over, too.
     """
     furthest = progress() if progress else 0
     fruitless = 0
