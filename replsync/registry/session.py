@@ -136,9 +136,8 @@ class Session:
             answer = await self._signed(operation, url, scopes, headers or {}, send)
             if answer.status not in ok:
                 raise self.failure(operation, answer, scopes)
-            if repeats(
-                answer.headers, answer.body, self._secrets(scopes)
-            ):  # as a tag or a media type it would be shown
+            # As a tag or a media type it would be shown.
+            if repeats(answer.headers, answer.body, self._secrets(scopes)):
                 raise RegistryError(f"{operation}: the registry answers with the credential that it was sent")
             return answer
 
