@@ -33,7 +33,7 @@ def test_what_is_no_platform_is_refused(text: str) -> None:
 def test_an_architecture_has_one_name(text: str, right: str) -> None:
     assert right_name(text) == right
     if "/" in text:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="the name that Go gives it"):
             parse_platform(text)
 
 

@@ -87,7 +87,7 @@ def test_of_an_index_left_with_several_all_else_stays(indent: int | None) -> Non
 
 
 def test_rejected_attestations_are_no_image() -> None:
-    with pytest.raises(UnsupportedImage, match="2 attestations .* is `reject`"):
+    with pytest.raises(UnsupportedImage, match=r"2 attestations .* is `reject`"):
         selected(index(AMD, attestation(AMD), ARM, attestation(ARM)), Transforms("reject"))
 
 
