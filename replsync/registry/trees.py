@@ -13,7 +13,7 @@ from replsync.oci.image_manifest import (
     refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.recipe import AS_IT_IS, Selection, Transforms, is_doubtful, refuse_unfit, select
+from replsync.oci.recipe import AS_IT_IS, Selection, Transforms, is_doubtful, refuse_attestation, select
 from replsync.oci.reference import Reference
 from replsync.registry.together import together
 
@@ -74,10 +74,8 @@ async def read_transformed(fetch: Fetch, reference: Reference, transforms: Trans
 
 async def _selected(fetch: Fetch, reference: Reference, source: Document, transforms: Transforms) -> Selection | None:
     """What stays of an index; None for an image by itself, and where all of it stays unlooked at."""
-    if transforms.attestations == "keep" and not transforms.platforms:
-        return None
-    if not isinstance(source, ImageIndex):
-        refuse_unfit(source, transforms)
+    refuse_attestation(source)
+    if not isinstance(source, ImageIndex) or (transforms.attestations == "keep" and not transforms.platforms):
         return None
     doubtful = [entry for entry in source.manifests if is_doubtful(entry)]
     read = await together(_document(fetch, reference.repository.at(entry.digest)) for entry in doubtful)
