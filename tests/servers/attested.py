@@ -28,7 +28,7 @@ _IN_TOTO = "application/vnd.in-toto+json"
 _ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 _EMPTY = b"{}"
 # BuildKit takes image-spec's DescriptorEmptyJSON, which has the content with it.
-_EMPTY_CONFIG = {
+_EMPTY_CONFIG: Mapping[str, object] = {
     "mediaType": "application/vnd.oci.empty.v1+json",
     "digest": digest_of(_EMPTY),
     "size": len(_EMPTY),
@@ -70,22 +70,17 @@ def attest(image: BuiltImage, form: Form = "image", predicates: Sequence[str] = 
         }
         for statement, predicate in zip(statements, predicates, strict=True)
     ]
-    head: dict[str, object] = {"schemaVersion": 2, "mediaType": _MANIFEST}
-    match form:
-        case "image":
-            diff_ids = [layer["digest"] for layer in layers]
-            config = _compact({**_UNKNOWN, "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
-            pointer = {"mediaType": _CONFIG, "digest": digest_of(config), "size": len(config)}
-            manifest = head | {"config": pointer, "layers": layers}
-        case "artifact":
-            config = _EMPTY
-            subject = _descriptor(image)
-            manifest = head | {
-                "artifactType": _ARTIFACT,
-                "config": _EMPTY_CONFIG,
-                "layers": layers,
-                "subject": subject,
-            }
+    kind: dict[str, object] = {}
+    about: dict[str, object] = {}
+    if form == "artifact":
+        config, pointer = _EMPTY, _EMPTY_CONFIG
+        kind, about = {"artifactType": _ARTIFACT}, {"subject": _descriptor(image)}
+    else:
+        diff_ids = [layer["digest"] for layer in layers]
+        config = _compact({**_UNKNOWN, "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        pointer = {"mediaType": _CONFIG, "digest": digest_of(config), "size": len(config)}
+    head = {"schemaVersion": 2, "mediaType": _MANIFEST, **kind}
+    manifest = {**head, "config": pointer, "layers": layers, **about}
     blobs = {digest_of(blob): blob for blob in (*statements, config)}
     return BuiltImage(_indented(manifest), _MANIFEST, config, blobs, "unknown/unknown")
 
