@@ -147,7 +147,13 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
         assert action["bytes"].keys() == {"total", "upload", "mount"}
         for state in (action["before"], action["after"]):
             assert state is None or state.keys() == {"kind", "digest", "config", "made_from"}
-        assert action["source"] is None or action["source"].keys() == {"reference", "digest"}
+        assert action["source"] is None or action["source"].keys() == {
+            "reference",
+            "digest",
+            "attestations",
+            "platforms",
+            "split_over",
+        }
     update = document["actions"][0]
     assert update == {
         "kind": "update",
