@@ -21,7 +21,7 @@ TAGS = [str(number) for number in range(6)]
 
 
 def connection(parallelism: int | None) -> Connection:
-    return Connection(Path("f"), EngineName.REGISTRY, parallelism, 30, ("registry.test",))
+    return Connection((Path("f"),), EngineName.REGISTRY, parallelism, 30, ("registry.test",))
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ def connection(parallelism: int | None) -> Connection:
 def test_the_command_line_goes_before_the_manifest(
     given: int | None, transfer: dict[str, Any], parallelism: int
 ) -> None:
-    settings = settings_of(connection(given), Transfer.model_validate(transfer))
+    settings = settings_of(connection(given), [Transfer.model_validate(transfer)])
     assert settings.parallelism == parallelism
     assert settings.plain_http == {"registry.test"}
 
 
 def test_chunks_have_the_manifests_bounds() -> None:
-    chunks = settings_of(connection(None), Transfer.model_validate({"min_chunk_size": "2MB"})).chunks
+    chunks = settings_of(connection(None), [Transfer.model_validate({"min_chunk_size": "2MB"})]).chunks
     assert (chunks.smallest, chunks.largest) == (2_000_000, 1_000_000_000)
-    chunks = settings_of(connection(None), Transfer.model_validate({"max_chunk_size": "100kB"})).chunks
+    chunks = settings_of(connection(None), [Transfer.model_validate({"max_chunk_size": "100kB"})]).chunks
     assert (chunks.smallest, chunks.largest) == (100_000, 100_000)
 
 

@@ -41,8 +41,7 @@ DESCRIPTIVE = {
 """What may be changed in a plan, with a new digest, and nothing else is done than before."""
 
 ANOTHER_PLAN = {
-    # What `apply` compares with the manifest and its lock file. It takes plans of one manifest only.
-    "manifests": {"one twice"},
+    # What `apply` compares with the manifest and its lock file.
     "manifests[].path": _TEXT,
     "manifests[].sha256": {"another hex digit"},
     "manifests[].lock": {"another hex digit", "NoneType in its place"},
