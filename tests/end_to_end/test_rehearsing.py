@@ -1,6 +1,7 @@
 """The sandbox with the real registry's limits: docker and skopeo run into them, replsync keeps to them or says so."""
 
 import random
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -172,6 +173,22 @@ def said(*options: str) -> str:
         finally:
             process.terminate()
         return "".join(lines) + process.stdout.read()
+
+
+PAGE = (Path(__file__).parents[2] / "docs/rehearsing.md").read_text()
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    shown = PAGE.split("```")[1].split("\n", 2)[2]
+    port = re.compile(r"127\.0\.0\.1:[0-9]+")
+    assert port.sub("", said("--like-replicated")) == port.sub("", shown)
+
+
+def test_the_page_has_every_limit_of_the_command(run_replsync: RunReplsync, tmp_path: Path) -> None:
+    offered = re.findall("(?m)^  .*?(--[a-z-]+)", run_replsync("sandbox", "--help", cwd=tmp_path).stdout)
+    limits = set(offered) - {"--port", "--data", "--like-replicated", "--verbose", "--help"}
+    assert limits == set(re.findall("(?m)^[|] `(--[a-z-]+)", PAGE))
+    assert set(offered) >= set(re.findall("`(--[a-z-]+)", PAGE))
 
 
 def test_the_command_says_what_it_refuses() -> None:
