@@ -1,6 +1,6 @@
 """`replsync lock`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from replsync.cli.files import write_whole
@@ -17,7 +17,6 @@ from replsync.manifest.lock import Lock, LockCheck, NotRead, lock_path, lock_tex
 from replsync.manifest.model import Manifest
 from replsync.manifest.read import ManifestFile
 from replsync.oci.digest import Digest
-from replsync.oci.source_name import SourceName
 from replsync.registry.together import together
 from replsync.render.harmless import clean
 from replsync.render.lock import check_text, lock_changes
@@ -51,11 +50,13 @@ def check_lock(connection: Connection, no_color: bool) -> None:
 
 async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str, LockCheck]]:
     async with opened(connection) as workspace:
-        files = [member.file for member in workspace.members]
-        locks = of_each(_needed_lock, files)
+        locks = of_each(_needed_lock, [member.file for member in workspace.members])
         with asking(no_color):
             engine = workspace.registries.engine
-            found = await together(check(lock, file.manifest, engine) for lock, file in zip(locks, files, strict=True))
+            found = await together(
+                check(lock, member.file.manifest, engine, member.folder)
+                for lock, member in zip(locks, workspace.members, strict=True)
+            )
     return [(lock.name, one) for lock, one in zip(locks, found, strict=True)]
 
 
@@ -83,10 +84,15 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
         patterns = _shared_out(upgrade, [file.manifest for file in files])
         renewals = [renewed(lock, file.manifest, own) for lock, file, own in zip(old, files, patterns, strict=True)]
         with asking(no_color):
-            sought = [source for renewal in renewals for source in renewal.sought]
-            found = _resolved(await look_up(sought, workspace.registries.engine))
-    for file, lock, renewal in zip(files, old, renewals, strict=True):
-        digests = {**renewal.kept, **{source: found[source] for source in renewal.sought}}
+            engine = workspace.registries.engine
+            found = await together(
+                look_up(renewal.sought, engine, member.folder)
+                for renewal, member in zip(renewals, workspace.members, strict=True)
+            )
+    _refuse_unresolved([one for some in found for one in some.values()])
+    for file, lock, renewal, now in zip(files, old, renewals, found, strict=True):
+        resolved = {source: one for source, one in now.items() if not isinstance(one, ReplsyncError)}
+        digests = {**renewal.kept, **resolved}
         path = Path(lock_path(file.name))
         if lock is None or dict(lock.digests) != digests:
             write_whole(path, lock_text(digests).encode(), "the lock file")
@@ -108,9 +114,9 @@ def _read(file: ManifestFile) -> Lock | None:
     return found[0] if found else None
 
 
-def _resolved(found: Mapping[SourceName, Digest | ReplsyncError]) -> dict[SourceName, Digest]:
+def _refuse_unresolved(found: Sequence[Digest | ReplsyncError]) -> None:
     """Raise ReplsyncError where one can't be resolved, with all of them."""
-    errors = [error for error in found.values() if isinstance(error, ReplsyncError)]
+    errors = [one for one in found if isinstance(one, ReplsyncError)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -118,4 +124,3 @@ def _resolved(found: Mapping[SourceName, Digest | ReplsyncError]) -> dict[Source
         raise _all_of(
             errors, f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}"
         )
-    return {source: digest for source, digest in found.items() if not isinstance(digest, ReplsyncError)}

@@ -90,7 +90,7 @@ class Workspace:
         client, claims = self.registries.client, Claims.of(self.members)
 
         async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
-            situation = await gather(member.file.manifest, member.target, client, offer, scope.targets)
+            situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
             actions = decide(member.file.manifest, situation)
             return tuple(action for action in actions if claims.owner(action.reference) is member)
 
@@ -134,7 +134,7 @@ class Workspace:
         if lock is None:
             return engine, digest
         own = frozenset(member.repositories)
-        return LockedOffer(engine, lock, ask_sources=not scope.locked, own=own), digest
+        return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own), digest
 
 
 def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
@@ -142,7 +142,7 @@ def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
 
     Raises InvalidInput where they can't be read.
     """
-    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.file.name).parent), members)
+    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
     files = tuple(dict.fromkeys(file for some in read for file in some))
     return [
         mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Self
 
 from replsync.manifest.faults import Fault, InvalidManifest, harmless, shown
@@ -17,6 +18,11 @@ class Member:
 
     file: ManifestFile
     target: Target
+
+    @property
+    def folder(self) -> str:
+        """The manifest's, from which the paths of its sources and releases start."""
+        return str(PurePath(self.file.name).parent)
 
     @property
     def repositories(self) -> list[Repository]:
@@ -68,6 +74,8 @@ def contradictions(members: Sequence[Member]) -> tuple[InvalidManifest, ...]:
     A tag that two of them list or retire; and for an image that two of them
     have, another policy for the tags that neither names.
     """
+    if len(members) == 1:
+        return ()
     names = _one_name_each(member.hosts for member in members)
     tags: dict[Reference, str] = {}
     images: dict[Repository, Member] = {}

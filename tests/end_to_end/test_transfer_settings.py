@@ -42,6 +42,19 @@ def test_chunks_have_the_manifests_bounds() -> None:
     assert (chunks.smallest, chunks.largest) == (100_000, 100_000)
 
 
+def test_of_several_manifests_the_most_careful_counts_for_all() -> None:
+    several = [
+        Transfer.model_validate(one)
+        for one in ({"parallelism": 9}, {"parallelism": 3, "max_chunk_size": "2MB"}, {"min_chunk_size": "3MB"})
+    ]
+    settings = settings_of(connection(None), several)
+    assert settings.parallelism == 3
+    assert (settings.chunks.smallest, settings.chunks.largest) == (2_000_000, 2_000_000)
+    assert settings_of(connection(7), several).parallelism == 7
+    chunks = settings_of(connection(None), several[::2]).chunks
+    assert (chunks.smallest, chunks.largest) == (3_000_000, 1_000_000_000)
+
+
 class Meeting:
     """Whether two look-ups of tags are ever under way at once: each waits for another one to come, so many seconds."""
 
