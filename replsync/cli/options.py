@@ -12,6 +12,7 @@ DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
 NO_TARGETS: list[str] = []
 NO_GLOBS: list[str] = []
+NO_PASSWORDS: list[str] = []
 
 # typer has no public name for the base class of its usage errors, only for this member of the family.
 WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -48,12 +49,12 @@ class Ends(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """Which manifest, and how to reach registries: `timeout` in seconds, `plain_http` hosts without TLS.
+    """Which manifests, or folders of them, and how to reach registries.
 
-    `parallelism` is None where the manifest is to say it.
+    `timeout` is in seconds, `plain_http` are hosts without TLS; `parallelism` is None where manifests say it.
     """
 
-    file: Path
+    files: tuple[Path, ...]
     engine: EngineName
     parallelism: int | None
     timeout: float
@@ -86,13 +87,10 @@ def refuse_beside_plan(context: typer.Context) -> None:
             raise typer.BadParameter(f"--{name} goes with a new plan: a saved one says it itself", context)
 
 
-def _one_file(files: list[Path]) -> list[Path]:
-    if len(files) != 1:
-        raise typer.BadParameter("one manifest at a time")
-    return files
-
-
-File = Annotated[list[Path], typer.Option("--file", "-f", metavar="FILE", callback=_one_file, help="The manifest.")]
+File = Annotated[
+    list[Path],
+    typer.Option("--file", "-f", metavar="FILE", help="The manifest, or a folder of manifests. May be repeated."),
+]
 Engine = Annotated[
     EngineName,
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),
@@ -138,5 +136,53 @@ PlainHttp = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; $NO_COLOR does the same.")]
+
+
+def _passwords(given: list[str]) -> list[str]:
+    if not all(given):
+        raise typer.BadParameter("a password has at least one character")
+    return given
+
+
+def _size(text: str) -> int:
+    from replsync.manifest.byte_size import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no size: write one such as 30MB or 1.9GB") from error
+
+
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
 Data = Annotated[Path | None, typer.Option(help="Keep the images in this folder. Without it they are gone at the end.")]
+TokenSeconds = Annotated[
+    float,
+    typer.Option(min=1, metavar="SECONDS", help="How long a token holds: a short time makes clients sign in anew."),
+]
+PullOnlyPassword = Annotated[
+    list[str],
+    typer.Option(
+        metavar="PASSWORD",
+        callback=_passwords,
+        help="Also take this one, of a customer's licence: pushes are answered 403.",
+    ),
+]
+RefuseAttestations = Annotated[
+    bool, typer.Option("--refuse-attestations", help="Answer 400 to provenance and SBOMs, as BuildKit pushes them.")
+]
+CutOffSize = Annotated[
+    int | None,
+    typer.Option(parser=_size, metavar="SIZE", help="Answer 524 to an upload request of more bytes: 30MB, 2GB."),
+]
+CutOffTime = Annotated[
+    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Answer 524 to a request that takes longer.")
+]
+CutOffLands = Annotated[
+    bool, typer.Option("--cut-off-lands", help="Carry out what is cut off all the same: 524, and yet it is there.")
+]
+RateLimit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Answer 429 to more than N requests a second, with Retry-After.")
+]
+LikeReplicated = Annotated[
+    bool, typer.Option("--like-replicated", help="Short for --refuse-attestations --cut-off-size 2GB.")
+]
