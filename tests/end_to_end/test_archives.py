@@ -10,6 +10,7 @@ import pytest
 
 from tests.end_to_end.desk import writes
 from tests.end_to_end.workplace import Workplace, assert_refused
+from tests.servers.attested import build_attested
 from tests.servers.docker import DockerDaemon
 from tests.servers.images import BuiltImage, build_image, build_index, load_into
 from tests.servers.layouts import saved, write_layout
@@ -260,3 +261,59 @@ def test_a_damaged_layer_is_told_and_its_tag_left_alone(place: Place) -> None:
     assert applied.returncode == 6, applied.stdout
     assert "its bytes are not those of its digest" in applied.stdout + applied.stderr
     assert "Traceback" not in applied.stderr
+
+
+def test_two_manifests_each_have_files_beside_them(place: Place, skopeo: Skopeo) -> None:
+    for name, image in (("a", AMD), ("b", OTHER)):
+        write_layout(place.folder / name / "dist", {None: image})
+        place.write({"tag": "1", "source": "oci:dist"})
+        content = json.loads(place.workplace.manifest.read_text())
+        content["images"][0]["name"] = name
+        (place.folder / name / "images.yaml").write_text(json.dumps(content))
+    both = ("-f", "a/images.yaml", "-f", "b/images.yaml")
+    place.workplace.apply(*both)
+    assert place.workplace.is_in_sync(*both)
+    for name, image in (("a", AMD), ("b", OTHER)):
+        pushed = f"{place.sandbox.host}/{place.workplace.app}/{name}:1"
+        assert skopeo.digest(pushed, place.sandbox.credentials) == image.digest
+
+
+def test_attestations_in_a_layout_are_stripped(place: Place, skopeo: Skopeo) -> None:
+    attested = build_attested([AMD, ARM])
+    write_layout(place.folder / "dist", {"1": attested})
+    place.write("1", source="oci:dist", platforms=["linux/arm64"])
+    action = place.action()
+    assert action["source"]["digest"] == attested.digest
+    assert action["after"]["digest"] == attested.images[1].digest
+    assert place.workplace.run("plan", "--out", "plan.json").returncode == 0
+    assert place.workplace.run("apply", "plan.json").returncode == 0
+    assert place.workplace.is_in_sync()
+    assert place.digest(skopeo) == attested.images[1].digest
+
+
+def test_a_retired_tag_of_a_file_can_be_restored(place: Place, skopeo: Skopeo) -> None:
+    (place.folder / "all.tar").write_bytes(saved({"acme/worker:1": AMD, "acme/worker:2": OTHER}))
+    place.write("1", "2", source="docker-archive:all.tar:acme/worker")
+    place.assert_pushed()
+    before = place.digest(skopeo)
+    retired = place.workplace.run("retire", "worker:1", "--reason", "old", "--auto-approve")
+    assert retired.returncode == 0, retired.stderr
+    restored = place.workplace.run("restore", "worker:1", "--auto-approve")
+    assert restored.returncode == 0, restored.stderr
+    assert place.digest(skopeo) == before
+    assert place.workplace.is_in_sync()
+
+
+def test_what_is_no_archive_blocks_with_a_next_move(place: Place) -> None:
+    (place.folder / "text.tar").write_text("no tar" * 500)
+    place.write(
+        {"tag": "1", "source": "oci:missing"},
+        {"tag": "2", "source": "oci-archive:text.tar"},
+        {"tag": "3", "source": "docker-archive:text.tar:worker"},
+    )
+    planned = place.workplace.run("plan")
+    assert planned.returncode == 7
+    assert "read missing: No such file or directory; check the source's path" in planned.stdout
+    assert "oci-archive:text.tar: it is no tar" in planned.stdout
+    assert "docker-archive:text.tar:docker.io/library/worker:3: it is no tar" in planned.stdout
+    assert "Traceback" not in planned.stdout + planned.stderr
