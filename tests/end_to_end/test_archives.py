@@ -226,10 +226,24 @@ def test_a_locked_file_is_what_the_lock_says_or_the_tag_is_blocked(place: Place,
         (action,) = place.workplace.actions(*option).values()
         assert action["kind"] == "blocked"
         assert "another image" in action["reason"]
+        assert "replsync lock --upgrade IMAGE:TAG" in action["reason"]
     assert place.workplace.run("lock", "--check").returncode == 2
     put(AMD)
     place.workplace.apply("--locked")
     assert place.workplace.is_in_sync("--locked")
+
+
+@pytest.mark.parametrize("source", ["oci:dist", "docker-archive:dist.tar"])
+def test_a_locked_file_is_still_held_against_the_platforms(place: Place, source: str) -> None:
+    write_layout(place.folder / "dist", {None: AMD})
+    (place.folder / "dist.tar").write_bytes(saved({"acme/worker:1": AMD}))
+    tag = {"tag": "1", "source": source}
+    place.write(tag)
+    assert place.workplace.run("lock").returncode == 0
+    place.write(tag, platforms=["linux/arm64"])
+    (action,) = place.workplace.actions("--locked").values()
+    assert action["kind"] == "blocked"
+    assert "it has no image for linux/arm64; it has linux/amd64" in action["reason"]
 
 
 def test_a_file_is_not_needed_once_its_locked_image_is_in_place(place: Place) -> None:
