@@ -10,18 +10,22 @@ import io
 import json
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync.apply.engine import Destination, Sent
 from replsync.errors import UnsupportedImage
-from replsync.oci.digest import sha256
-from replsync.oci.image_manifest import ImageIndex, ImageManifest, Platform
+from replsync.oci.digest import Digest, sha256
+from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
+from replsync.oci.platform import Platform, listed
+from replsync.oci.recipe import Recipe
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
 from replsync.registry.client import RegistryClient
+from replsync.registry.trees import read_transformed
 from replsync.sources.by_name import Sources
 from replsync.sources.docker_daemon import in_daemon
 from replsync.sources.image_source import Content
@@ -46,56 +50,65 @@ class DockerEngine:
         # Pushes that share a layer fail in the daemon when they run at once; it sends layers in parallel itself.
         self._one_at_a_time = asyncio.Lock()
 
-    async def identify(self, name: SourceName) -> Resolved:
+    async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
         """Say what the daemon would push: the image of its own platform, by config digest."""
-        match name:
+        match recipe.source:
             case DaemonSource():
-                return await self._sources.of(name).identify()
-            case RegistrySource():
+                return await self._sources.of(recipe).identify(held)
+            case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
-                tree = await self._client.tree(name.reference)
-                image = choose(tree, await self._own_platform(), name)
+                read = await read_transformed(self._client.fetch, name.reference, recipe.transforms)
+                self._refuse_others(name, recipe.transforms.platforms, await self._own_platform())
+                image = choose(read.tree, await self._own_platform(), name)
                 exact = RegistrySource(name.reference.repository.at(image.digest))
                 self._images[exact] = image
-                return Resolved(exact, None, image.config.digest, whole=tree.root.digest)
+                return Resolved(exact, None, image.config.digest, whole=read.source.digest, notes=read.notes)
             case _:
-                assert_never(name)
+                assert_never(recipe.source)
 
-    async def content(self, name: SourceName) -> Content:
+    def _refuse_others(self, name: RegistrySource, platforms: Sequence[Platform], own: Platform) -> None:
+        others = [platform for platform in platforms if not platform.matches(own)]
+        if others:
+            raise UnsupportedImage(
+                f"{name}: a daemon pushes the image of its own platform, {own}, and not {listed(others)}",
+                hint="use --engine registry, or change `platforms` in the manifest",
+            )
+
+    async def content(self, recipe: Recipe) -> Content:
         """Say what the daemon would move, as far as it is known."""
-        match name:
+        match recipe.source:
             case DaemonSource():
-                return await self._sources.of(name).content()
-            case RegistrySource():
+                return await self._sources.of(recipe).content()
+            case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
             case _:
-                assert_never(name)
+                assert_never(recipe.source)
 
     async def push(
         self,
-        name: SourceName,
+        recipe: Recipe,
         target: Destination,
         sent: Sent,  # noqa: ARG002 - docker doesn't say
     ) -> None:
         """Pull the image if it is a registry's, tag it, push it."""
         reference = str(target.reference)
-        operation = f"push {name} to {reference} by docker"
+        operation = f"push {recipe.source} to {reference} by docker"
 
         def tag_and_push(client: "DockerClient") -> None:
             client.image.tag(image, reference)
             client.image.push(reference, quiet=True)
 
         async with self._one_at_a_time:
-            match name:
-                case RegistrySource():
+            match recipe.source:
+                case RegistrySource() as name:
                     image = str(name.reference)
                     # A step of its own: a thread runs to its end, so that only between steps a run can be stopped.
                     await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
-                case DaemonSource():
+                case DaemonSource() as name:
                     image = await self._sources.daemon(name).identifier()
                 case _:
-                    assert_never(name)
+                    assert_never(recipe.source)
             await self._refuse_changed(target)
             await in_daemon(operation, tag_and_push)
 

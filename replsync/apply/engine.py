@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from replsync.oci.digest import Digest
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import SourceName
 from replsync.oci.tag_state import Resolved
 
 
@@ -14,6 +14,7 @@ from replsync.oci.tag_state import Resolved
 class Destination:
     """The tag to write, and what it points at until then: None for nothing.
 
+    `expected` is the digest that was planned, None where it wasn't known.
     `announce` is to be called when all else is done, right before the tag is
     looked at for the last time and written. It raises ReplsyncError where it must not be.
     """
@@ -21,6 +22,7 @@ class Destination:
     reference: Reference
     before: Digest | None
     announce: Callable[[], Awaitable[None]]
+    expected: Digest | None = None
 
 
 Sent = Callable[[int], None]
@@ -30,12 +32,12 @@ Sent = Callable[[int], None]
 class Engine(Protocol):
     """Writes to the target. Each call is safe to repeat."""
 
-    async def identify(self, name: SourceName) -> Resolved:
-        """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
+    async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
+        """Say what would be pushed; see `ImageSource.identify`."""
         ...
 
-    async def push(self, name: SourceName, target: Destination, sent: Sent) -> None:
-        """Make `target` the image of this source.
+    async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
+        """Make `target` the image of this recipe.
 
         Raises ChangedMeanwhile, and leaves the tag alone, where somebody else has written it; ReplsyncError.
         """

@@ -11,7 +11,7 @@ from replsync.oci.source_name import DaemonSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import tombstone_config
 from replsync.plan.action import Action, Bury, Copy, Kind, State
-from replsync.plan.comparing import described, is_in, state_of
+from replsync.plan.comparing import described, is_in, is_made, state_of
 from replsync.plan.document import Plan
 from replsync.plan.report import Done, Failed, Outcome, Report
 from replsync.registry.client import RegistryClient
@@ -132,7 +132,7 @@ class _Writing:
 
     async def carry_out(self) -> Done:
         """Write the tag. Raises ReplsyncError."""
-        now = await read_tag(self._client, self._reference)
+        now = await self._read()
         if is_in(self._action.after, now):
             return Done(self._action, _digest(now), is_written=False)
         if isinstance(now, Unreadable):
@@ -165,31 +165,36 @@ class _Writing:
             ) from error
         return Done(self._action, _digest(written))
 
+    async def _read(self) -> TagState:
+        return await read_tag(self._client, self._reference, made=is_made(self._action.after))
+
     async def _write(self, now: TagState, before: State | None) -> None:
         async def announce() -> None:
             await self._journal.writing(self._action, before)
             self._announced = True
 
-        target = Destination(self._reference, None if isinstance(now, Absent) else _digest(now), announce)
+        after = self._action.after
+        expected = after.digest if after else None
+        target = Destination(self._reference, None if isinstance(now, Absent) else _digest(now), announce, expected)
         match self._action.write:
             case Bury(epitaph):
                 await self._engine.bury(tombstone_config(epitaph), target)
-            case Copy(source) as copy:
+            case Copy() as copy:
                 await refuse_moved(copy, self._engine, f"write {self._reference}")
                 action, watcher = self._action, self._watcher
-                await self._engine.push(source, target, lambda size: watcher.sent(action, size))
+                await self._engine.push(copy.recipe, target, lambda size: watcher.sent(action, size))
             case None:
                 raise AssertionError("only what is to be written comes here")
             case _:
                 assert_never(self._action.write)
 
     async def _read_back(self) -> TagState:
-        written = await read_tag(self._client, self._reference)
+        written = await self._read()
         for _ in range(_LOOKS):
             if not isinstance(written, Absent):
                 break
             await asyncio.sleep(_LAG)  # a registry may lag behind itself
-            written = await read_tag(self._client, self._reference)
+            written = await self._read()
         if isinstance(written, Unreadable):
             raise RegistryError(
                 f"read back {self._reference}: it was written, and can't be read: {written.why}", hint="run plan again"
@@ -204,7 +209,7 @@ class _Writing:
 
 async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
     """Raise ChangedMeanwhile where a daemon has another image by this name now. A registry is asked by digest."""
-    if isinstance(copy.source, DaemonSource) and (await engine.identify(copy.source)).config != copy.digest:
+    if isinstance(copy.source, DaemonSource) and (await engine.identify(copy.recipe)).config != copy.digest:
         raise ChangedMeanwhile(
             f"{operation}: the daemon has another image by the name {spoken(copy.source)} "
             f"than image ID {short(copy.digest)}, for which the plan was made",

@@ -7,7 +7,7 @@ from replsync.apply.executor import named, refuse_moved
 from replsync.errors import ChangedMeanwhile, RegistryError, StalePlan
 from replsync.oci.tag_state import Unreadable
 from replsync.plan.action import Action, Copy, Kind
-from replsync.plan.comparing import described, is_in
+from replsync.plan.comparing import described, is_in, is_made
 from replsync.plan.document import Plan
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
@@ -45,7 +45,7 @@ async def _look(action: Action, client: RegistryClient) -> bool | str:
     for state, is_done in ((action.after, True), (action.before, False)):
         if (head.digest == state.digest) if head and state else (head is None and state is None):
             return is_done  # the digest settles it, for one request
-    now = await read_tag(client, action.reference)
+    now = await read_tag(client, action.reference, made=is_made(action.after))
     if isinstance(now, Unreadable):
         raise RegistryError(f"read {action.reference}: {now.why}", hint="nothing was written; try again later")
     if is_in(action.after, now):

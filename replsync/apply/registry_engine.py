@@ -12,8 +12,9 @@ from replsync.apply.engine import Destination, Sent
 from replsync.errors import RegistryError
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
-from replsync.oci.source_name import DaemonSource, SourceName
+from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
 from replsync.registry.blob_map import BlobMap
@@ -56,21 +57,21 @@ class RegistryEngine:
         self._putting: dict[tuple[Repository, Digest], asyncio.Lock] = {}
         self._put: set[tuple[Repository, Digest]] = set()
 
-    async def identify(self, name: SourceName) -> Resolved:
-        """Say what would be pushed."""
-        return await self._sources.of(name).identify()
+    async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
+        """Say what would be pushed; see `ImageSource.identify`."""
+        return await self._sources.of(recipe).identify(held)
 
-    async def content(self, name: SourceName) -> Content:
+    async def content(self, recipe: Recipe) -> Content:
         """Say what would be moved."""
-        return await self._sources.of(name).content()
+        return await self._sources.of(recipe).content()
 
-    async def push(self, name: SourceName, target: Destination, sent: Sent) -> None:
+    async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
         """Copy an image with everything below it."""
-        if isinstance(name, DaemonSource):
-            async with self._exports, self._sources.of(name).open() as image:
+        if isinstance(recipe.source, DaemonSource):
+            async with self._exports, self._sources.of(recipe).open() as image:
                 await self._push(image, target, sent)
         else:
-            async with self._sources.of(name).open() as image:
+            async with self._sources.of(recipe).open() as image:
                 await self._push(image, target, sent)
 
     async def bury(self, config: bytes, target: Destination) -> None:
@@ -83,7 +84,12 @@ class RegistryEngine:
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
     async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
-        repository = target.reference.repository
+        repository, digest = target.reference.repository, image.tree.root.digest
+        if target.expected not in (None, digest):
+            raise RegistryError(
+                f"write {target.reference}: {digest} would be pushed instead of {target.expected}, which was planned",
+                hint="run plan again and look at it",
+            )
         await together(
             self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
             for blob in image.tree.blobs

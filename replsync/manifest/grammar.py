@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from replsync.manifest.byte_size import MAX_DIGITS, SIZE_PATTERN, likely_size, parse_size
 from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.platform import Platform, parse_platform, right_name
 from replsync.oci.reference import Reference, is_host, is_path, is_tag
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
 
@@ -37,6 +38,7 @@ _REGISTRY_SCHEMA = {
 }
 _DIGEST_SCHEMA = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 _SOURCE_SCHEMA = {"type": "string", "pattern": r"^(?!https?://)\S+$"}
+_PLATFORM_SCHEMA = {"type": "string", "pattern": "^[a-z0-9]+(?:/[a-z0-9_]+){1,2}$"}
 _PATTERN_SCHEMA = {
     "type": ["string", "number"],
     "maxLength": _MAX_PATTERN,
@@ -190,6 +192,27 @@ def _image_source(value: object) -> SourceName:
     )
 
 
+def _platform(value: object) -> Platform:
+    if isinstance(value, Platform):
+        return value
+    text = _text(value)
+    try:
+        return parse_platform(text)
+    except ValueError as error:
+        raise refused(str(error), _likely_platform(text)) from error
+
+
+def _likely_platform(text: str) -> str | None:
+    bare = text.strip().lower()
+    right = right_name(bare)
+    for candidate in (bare, right, f"linux/{bare}", f"linux/{right}"):
+        try:
+            return f"did you mean `{parse_platform(candidate)}`?"
+        except ValueError:
+            continue
+    return None
+
+
 def _pattern(text: str) -> str:
     if 1 <= len(text) <= _MAX_PATTERN and re.fullmatch(r"[A-Za-z0-9_.*?!\[\]-]+", text):
         return text
@@ -280,6 +303,9 @@ TagText = Annotated[str, AfterValidator(_tag), WithJsonSchema(TAG_SCHEMA)]
 ImageName = Annotated[str, AfterValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
 AppSlug = Annotated[str, AfterValidator(_app), WithJsonSchema(_APP_SCHEMA)]
 RegistryHost = Annotated[str, AfterValidator(_registry), WithJsonSchema(_REGISTRY_SCHEMA)]
+PlatformText = Annotated[
+    Platform, PlainValidator(_platform), PlainSerializer(str, return_type=str), WithJsonSchema(_PLATFORM_SCHEMA)
+]
 TagPattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema(_PATTERN_SCHEMA)]
 Glob = Annotated[str, AfterValidator(_glob), WithJsonSchema(_GLOB_SCHEMA)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]

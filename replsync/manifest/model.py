@@ -28,6 +28,7 @@ from replsync.manifest.grammar import (
     LargestChunk,
     Parallelism,
     PinnedDigest,
+    PlatformText,
     Reason,
     RegistryHost,
     TagPattern,
@@ -36,6 +37,7 @@ from replsync.manifest.grammar import (
     Truth,
     refused,
 )
+from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import RegistrySource, SourceName, pinned, source_for_tag
 
 VERSION = 1
@@ -128,6 +130,12 @@ class Image(_Part):
         "docker-daemon:NAME, without a tag or digest. Each tag is looked up there by its own name.",
         examples=["ghcr.io/acme/worker", "docker-daemon:worker"],
     )
+    platforms: tuple[PlatformText, ...] = Field(
+        default=(),
+        description="The platforms to push, as OS/ARCHITECTURE[/VARIANT]; each must be there. Of an image for several "
+        "platforms the others are left out. Left out, all that the source has are pushed.",
+        examples=[["linux/amd64", "linux/arm64"]],
+    )
     mutable: tuple[TagPattern, ...] = Field(
         default=(),
         description="Tags that may be overwritten with another image, as patterns with *, ? and […]. Any other tag "
@@ -181,6 +189,12 @@ class Policy(_Part):
         description="How many tags one run may replace by tombstones: a plan with more is blocked. It stands against "
         "accidents, such as a list that was cut off.",
         examples=[20],
+    )
+    attestations: Literal["strip", "reject"] = Field(
+        default="strip",
+        description="What happens to attestations (provenance and SBOM, as docker build adds them), which the "
+        "registry refuses with 400: they are left out of what is pushed, or the tag is blocked.",
+        examples=["strip"],
     )
     max_layer_size: ByteSize | None = Field(
         default=None,
@@ -276,3 +290,7 @@ class Manifest(_Part):
     def _is_consistent(self) -> Self:
         _refuse(repeated_images(self))
         return self
+
+    def transforms_of(self, image: Image) -> Transforms:
+        """What is changed on the images that `image` takes from its sources."""
+        return Transforms(self.policy.attestations, image.platforms)

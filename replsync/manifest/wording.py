@@ -27,6 +27,7 @@ _LISTS = {
     "tags": "a list of tags",
     "retired": "a list of retired tags",
     "mutable": "a list of patterns",
+    "platforms": "a list of platforms",
     "releases": "a list of patterns of files",
     "registry_aliases": "a list of registries",
 }
@@ -35,6 +36,7 @@ _ENTRIES = {
     "tags": "a tag, or a mapping with `tag`",
     "retired": "a mapping with `tag` and `reason`",
     "mutable": "a pattern",
+    "platforms": "a platform",
     "releases": "a pattern of files",
     "registry_aliases": "a registry",
 }

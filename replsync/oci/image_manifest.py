@@ -11,6 +11,7 @@ from typing import Any
 
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest, sha256
+from replsync.oci.platform import Platform
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -35,29 +36,25 @@ _MAX_BLOB = 2**63 - 1  # descriptor.md: a size is an int64
 _KEYS = {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "digest", "size", "urls"}
 _FOLDED = {key.casefold() for key in _KEYS}
 _IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
-
-
-@dataclass(frozen=True)
-class Platform:
-    """`os/architecture[/variant]`, as in an index entry."""
-
-    os: str
-    architecture: str
-    variant: str | None = None
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+_HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
+_IN_TOTO = "application/vnd.in-toto"
+# BuildKit's "Image attestation storage": how an index marks an attestation.
+_KIND, _ATTESTATION = "vnd.docker.reference.type", "attestation-manifest"
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A pointer to content: media type, digest and size in bytes (image-spec, descriptor.md)."""
+    """A pointer to content: media type, digest and size in bytes (image-spec, descriptor.md).
+
+    `is_attestation` is what BuildKit's annotation in an index says.
+    """
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
     has_urls: bool = False
+    is_attestation: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,11 @@ class ImageManifest:
     def is_image(self) -> bool:
         """False for Helm charts and other artifacts, which only share the format."""
         return self.config.media_type in _IMAGE_CONFIGS
+
+    @property
+    def is_attestation(self) -> bool:
+        """Whether all that is in it are in-toto statements, such as BuildKit's provenance and SBOM."""
+        return bool(self.layers) and all(layer.media_type.startswith(_IN_TOTO) for layer in self.layers)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -159,14 +161,23 @@ def parse_document(raw: bytes, content_type: str) -> Document:
 
 
 def refuse_uncopyable(document: Document) -> None:
-    """Raise UnsupportedImage where `document` is no image, or has layers kept elsewhere.
+    """Raise UnsupportedImage where `document` is neither image nor attestation, or has layers kept elsewhere.
 
     Foreign layers live at URLs of the image's own choosing; fetching those is
     how credentials once leaked (CVE-2020-15157).
     """
+    if isinstance(document, ImageManifest) and document.is_attestation:
+        return  # it belongs to an image; by itself it is refused where its tree is read
     if not document.is_image:
         kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
-        raise UnsupportedImage(f"it is not a container image but an artifact of type {kind!r}")
+        if kind == _HELM_CONFIG:
+            raise UnsupportedImage(
+                "it is a Helm chart and no container image",
+                hint="charts get to the registry with a release: add the chart to that, and name an image here",
+            )
+        raise UnsupportedImage(
+            f"it is not a container image but an artifact of type {kind!r}", hint="name a container image"
+        )
     if isinstance(document, ImageManifest):
         for layer in document.layers:
             if layer.has_urls or "foreign" in layer.media_type or "nondistributable" in layer.media_type:
@@ -217,4 +228,10 @@ def _descriptor(data: Any) -> Descriptor:
         if platform
         else None,
         has_urls=bool(data.get("urls")),
+        is_attestation=_annotations(data).get(_KIND) == _ATTESTATION,
     )
+
+
+def _annotations(data: dict[str, Any]) -> dict[str, Any]:
+    found = data.get("annotations")
+    return found if isinstance(found, dict) else {}

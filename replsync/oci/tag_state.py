@@ -7,17 +7,22 @@ is ever written over it.
 from dataclasses import dataclass
 
 from replsync.oci.digest import Digest
+from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.source_name import SourceName
 from replsync.oci.tombstone import Epitaph
 
 
 @dataclass(frozen=True)
 class Present:
-    """The tag is an image. `config` is None for an index, and where it was not needed."""
+    """The tag is an image. `config` is None for an index, and where it was not needed.
+
+    `made_from` is what its labels say, where they were read.
+    """
 
     digest: Digest
     media_type: str
     config: Digest | None = None
+    made_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,24 @@ class Resolved:
     `digest` is None wherever a Docker daemon is on the way: it may write the
     image manifest anew, and only `config` (the image ID) stays the same.
     `whole` is then the digest of what the source has, perhaps an index of which
-    the daemon would push one image: a tag that holds just that needs no push.
+    the daemon would push one image, or something that `transforms` take away: a
+    tag that holds just that needs no push. `made_from` is known of an image that
+    is made before it is pushed (see `made_from.py`), whose digests are not.
+    `notes` say what a reviewer should know of it.
     """
 
     source: SourceName
     digest: Digest | None
     config: Digest | None = None
     whole: Digest | None = None
+    transforms: Transforms = AS_IT_IS
+    made_from: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The source, as it is now, and what is changed."""
+        return Recipe(self.source, self.transforms)
 
 
 @dataclass(frozen=True)

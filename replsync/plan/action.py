@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from replsync.oci.digest import Digest
+from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import SourceName
 from replsync.oci.tombstone import Epitaph
@@ -27,16 +28,21 @@ WRITING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, Kind.TOMBSTONE)
 
 @dataclass(frozen=True)
 class State:
-    """A tag before or after an action. `digest` is None where a Docker daemon will choose it."""
+    """A tag before or after an action.
+
+    `digest` is None where a Docker daemon will choose it, or the image is made
+    before it is pushed; of such a one `made_from` is known (see `made_from.py`).
+    """
 
     kind: Literal["image", "tombstone"]
     digest: Digest | None
     config: Digest | None = None
+    made_from: str | None = None
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Make the tag what the source is.
+    """Make the tag what the source is, with `transforms`.
 
     A registry's source names the digest that it had when the plan was made. A
     daemon's can't: `digest` is then the image ID that it had, which is to be
@@ -45,6 +51,12 @@ class Copy:
 
     source: SourceName
     digest: Digest
+    transforms: Transforms = AS_IT_IS
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is to be pushed."""
+        return Recipe(self.source, self.transforms)
 
 
 @dataclass(frozen=True)

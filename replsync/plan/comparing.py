@@ -11,8 +11,8 @@ from replsync.plan.action import State
 def state_of(tag: TagState) -> State | None:
     """Return what a plan says of a tag; None where there is no image."""
     match tag:
-        case Present(digest, _, config):
-            return State("image", digest, config)
+        case Present(digest, _, config, made_from):
+            return State("image", digest, config, made_from)
         case Tombstone(digest, config):
             return State("tombstone", digest, config)
         case Artifact() | Absent() | Unreadable():
@@ -34,20 +34,30 @@ def is_in(expected: State | None, tag: TagState) -> bool:
             return expected is None
         case Unreadable() | Artifact():
             return False
-        case Present(digest, _, config):
-            return expected is not None and expected.kind == "image" and _same(expected, digest, config)
+        case Present(digest, _, config, made_from):
+            return expected is not None and expected.kind == "image" and _same(expected, digest, config, made_from)
         case Tombstone(digest, config):
             return expected is not None and expected.kind == "tombstone" and _same(expected, digest, config)
         case _:
             assert_never(tag)
 
 
+def is_made(expected: State | None) -> bool:
+    """Whether only what a tag's image was made from tells if it is what `expected` says."""
+    return expected is not None and expected.digest is None and expected.config is None
+
+
 def described(state: State | None) -> str:
-    """Return what a tag is, for a sentence: by its digest, else by its config."""
-    return f"{state.kind} {short(state.digest or state.config or '')}" if state else "nothing"
+    """Return what a tag is, for a sentence: by its digest, else by its config, else by what it is made from."""
+    if state is None:
+        return "nothing"
+    known = state.digest or state.config
+    return f"{state.kind} {short(known) if known else f'made from {state.made_from}'}"
 
 
-def _same(expected: State, digest: Digest, config: Digest | None) -> bool:
+def _same(expected: State, digest: Digest, config: Digest | None, made_from: str | None = None) -> bool:
     if expected.digest is not None:
         return expected.digest == digest
-    return expected.config is not None and expected.config == config
+    if expected.config is not None:
+        return expected.config == config
+    return expected.made_from is not None and expected.made_from == made_from

@@ -134,8 +134,13 @@ def _write(write: Write | None) -> dict[str, Any]:
     match write:
         case None:
             return {"source": None, "tombstone": None}
-        case Copy(source, digest):
-            return {"source": {"reference": spoken(source), "digest": digest}, "tombstone": None}
+        case Copy(source, digest, transforms):
+            changed = {
+                "attestations": transforms.attestations,
+                "platforms": [str(platform) for platform in transforms.platforms],
+                "split_over": transforms.split_over,
+            }
+            return {"source": {"reference": spoken(source), "digest": digest, **changed}, "tombstone": None}
         case Bury(epitaph):
             replaces = {"replaces": epitaph.replaces, "media_type": epitaph.replaces_media_type}
             return {"source": None, "tombstone": {"reason": epitaph.reason, **replaces}}

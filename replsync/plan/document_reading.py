@@ -7,6 +7,8 @@ from typing import Any, assert_never
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.labels import is_chosen
 from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.platform import parse_platform
+from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.reference import Reference, Repository, parse_reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source, pinned
 from replsync.oci.tombstone import Epitaph
@@ -129,7 +131,9 @@ def _bytes(item: dict[str, Any] | None) -> ByteCount | None:
 
 
 def _state(item: dict[str, Any] | None) -> State | None:
-    return State(item["kind"], _digest(item["digest"]), _digest(item["config"])) if item else None
+    if item is None:
+        return None
+    return State(item["kind"], _digest(item["digest"]), _digest(item["config"]), item["made_from"])
 
 
 def _digest(text: str | None) -> Digest | None:
@@ -140,21 +144,23 @@ def _write(item: dict[str, Any]) -> Write | None:
     match item["source"], item["tombstone"]:
         case None, None:
             return None
-        case {"reference": source, "digest": digest}, None:
-            return _copy(parse_source(source), parse_digest(digest))
+        case {"reference": source, "digest": digest, "attestations": attestations} as changed, None:
+            platforms = tuple(map(parse_platform, changed["platforms"]))
+            transforms = Transforms(attestations, platforms, changed["split_over"])
+            return _copy(parse_source(source), parse_digest(digest), transforms)
         case None, {"reason": reason, "replaces": replaces, "media_type": media_type}:
             return Bury(Epitaph(item["reference"], reason, parse_digest(replaces), media_type))
         case _:
             raise ValueError(f"{item['reference']} has two things to write")
 
 
-def _copy(source: SourceName, digest: Digest) -> Copy:
+def _copy(source: SourceName, digest: Digest, transforms: Transforms) -> Copy:
     """A tag's digest stands beside its name in the document."""
     match source:
         case RegistrySource(Reference(digest=None)):
-            return Copy(pinned(source, digest), digest)
+            return Copy(pinned(source, digest), digest, transforms)
         case RegistrySource() | DaemonSource():
-            return Copy(source, digest)
+            return Copy(source, digest, transforms)
         case _:
             assert_never(source)
 
@@ -207,22 +213,25 @@ def _makes(action: Action, engine: EngineName) -> bool:
     if action.write is None or after is None:
         return action.write is None
     match action.write:
-        case Copy(source, digest):
-            return _gives(source, digest, after, engine) and (after.kind == "image" or _is_own(action, source))
+        case Copy(source) as copy:
+            return _gives(copy, after, engine) and (after.kind == "image" or _is_own(action, source))
         case Bury(epitaph):
             return after == buried(epitaph, by_daemon=engine == "docker") and _is_of(epitaph, action)
         case _:
             assert_never(action.write)
 
 
-def _gives(source: SourceName, digest: Digest, after: State, engine: EngineName) -> bool:
+def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
+    source, digest = copy.source, copy.digest
     match source:
         case DaemonSource():
             return (after.digest, after.config) == (None, digest)
         case RegistrySource() if engine == "docker":
             return source.reference.digest == digest and after.digest is None and after.config is not None
         case RegistrySource():
-            return source.reference.digest == digest == after.digest
+            # What stays of an index, only the source can say; it is compared before anything is sent.
+            is_known = digest == after.digest if copy.transforms == AS_IT_IS else after.digest is not None
+            return source.reference.digest == digest and is_known
         case _:
             assert_never(source)
 

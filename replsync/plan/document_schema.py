@@ -31,10 +31,12 @@ def _said(schema: dict[str, Any], description: str) -> dict[str, Any]:
 
 
 _STATE = _object(
-    "What a tag is. `digest` is null where a Docker daemon will choose it, `config` where it was not read.",
+    "What a tag is. `digest` is null where a Docker daemon will choose it, or the image is made before it is pushed; "
+    "`config` where it was not read.",
     kind={"enum": ["image", "tombstone"]},
     digest=_or_null(_IMAGE_DIGEST),
     config=_or_null(_IMAGE_DIGEST),
+    made_from=_said(_or_null(_TEXT), "What an image is made from that replsync makes itself, where that was read."),
 )
 _ACTION = _object(
     "One tag.",
@@ -49,6 +51,9 @@ _ACTION = _object(
             "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's image.",
             reference=_TEXT,
             digest=_IMAGE_DIGEST,
+            attestations=_said({"enum": ["keep", "strip", "reject"]}, "What happens to attestations."),
+            platforms={"description": "The platforms that are copied; none: all.", "type": "array", "items": _TEXT},
+            split_over=_said(_or_null(_COUNT), "Layers of more bytes are split; null: none is."),
         )
     ),
     tombstone=_or_null(

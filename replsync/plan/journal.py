@@ -68,8 +68,15 @@ def entry_line(entry: Entry) -> str:
         "format": FORMAT,
         "kind": str(entry.kind),
         "reference": str(entry.reference),
+        "before": _state_item(entry.before),
+        "after": _state_item(entry.after),
     }
     return canonical(values) + "\n"
+
+
+def _state_item(state: State | None) -> dict[str, str | None] | None:
+    """What a tag was, or is: always with a digest, but where it is only planned."""
+    return {"kind": state.kind, "digest": state.digest, "config": state.config} if state else None
 
 
 def read_journal(data: bytes, name: str) -> tuple[Entry, ...]:

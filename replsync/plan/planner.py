@@ -126,16 +126,17 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
         case _:
             assert_never(wanted)
 
-    after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config)
+    after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config, wanted.made_from)
 
     def write(kind: Kind, reason: str) -> Action:
-        return Action(kind, image.name, reference, before, after, reason, _copy(wanted))
+        return Action(kind, image.name, reference, before, after, reason, _copy(wanted), notes=wanted.notes)
 
     match state:
         case Absent():
             return write(Kind.CREATE, "the registry has no such tag")
         case Present() if _same(wanted, state):
-            return Action(Kind.UNCHANGED, image.name, reference, before, before, "the registry has this image")
+            reason = "the registry has this image"
+            return Action(Kind.UNCHANGED, image.name, reference, before, before, reason, notes=wanted.notes)
         case Present():
             if situation.daemon_pushes and state.media_type in INDEX_TYPES:
                 return blocked(
@@ -146,7 +147,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
                 return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
             return blocked(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
-                f"{spoken(wanted.source)} is {_name(wanted.digest, wanted.config, wanted)}; push that to a new tag, "
+                f"{spoken(wanted.source)} is {_offered(wanted)}; push that to a new tag, "
                 f"keep what is there with `digest: {state.digest}`, or list the tag under `mutable`"
             )
         case Tombstone(replaced=Present() as replaced) if _same(wanted, replaced):
@@ -256,24 +257,33 @@ def _tombstone(
 def _copy(wanted: Resolved) -> Copy:
     match wanted:
         case Resolved(RegistrySource(Reference(digest=str() as digest)) as source):
-            return Copy(source, digest)
+            return Copy(source, digest, wanted.transforms)
         case Resolved(DaemonSource() as source, config=str() as image_id):
-            return Copy(source, image_id)
+            return Copy(source, image_id, wanted.transforms)
         case _:
             raise AssertionError("what was identified has a digest, or an image ID")
 
 
 def _same(wanted: Resolved, present: Present) -> bool:
-    if wanted.digest is not None:
-        return wanted.digest == present.digest
-    if wanted.whole == present.digest:
+    if present.digest in (wanted.digest, wanted.whole):
         return True
-    return wanted.config is not None and wanted.config == present.config
+    if wanted.digest is not None:
+        return False
+    if wanted.config is not None:
+        return wanted.config == present.config
+    return wanted.made_from is not None and wanted.made_from == present.made_from
+
+
+def _offered(wanted: Resolved) -> str:
+    if wanted.made_from is not None:
+        return f"made from {wanted.made_from}"
+    taken_away = " without what is taken away of it" if wanted.whole and wanted.digest != wanted.whole else ""
+    return _name(wanted.digest, wanted.config, wanted) + (taken_away if wanted.digest else "")
 
 
 def _name(digest: Digest | None, config: Digest | None, wanted: Resolved) -> str:
     """Name an image by what was compared: its digest, else its image ID."""
-    if wanted.digest is not None and digest is not None:
+    if digest is not None and (wanted.digest is not None or wanted.made_from is not None):
         return short(digest)
     return f"image ID {short(config)}" if config else "a multi-platform index"
 

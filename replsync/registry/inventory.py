@@ -12,6 +12,7 @@ from replsync.oci.image_manifest import (
     Document,
     ImageManifest,
 )
+from replsync.oci.made_from import MAX_CONFIG, read_made_from
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import may_be_tombstone, read_epitaph
@@ -23,9 +24,10 @@ _DOCUMENTS = (*MANIFEST_TYPES, *INDEX_TYPES)
 _LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
 
 
-async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
+async def read_tag(client: RegistryClient, reference: Reference, *, made: bool = False) -> TagState:
     """Say what a tag is, tombstones and artifacts told apart from images.
 
+    `made`: what an image was made from is read, too, which takes another request.
     A failure makes it Unreadable, save for SignInError, which is raised: it
     would be the same for every tag.
     """
@@ -36,12 +38,12 @@ async def read_tag(client: RegistryClient, reference: Reference) -> TagState:
     except RegistryError as error:
         return Unreadable(error.in_full)
     try:
-        return await _state(client, reference, fetched)
+        return await _state(client, reference, fetched, made)
     except RegistryError as error:  # a missing config too: the tag itself is there
         return Unreadable(error.in_full)
 
 
-async def _state(client: RegistryClient, reference: Reference, fetched: Fetched) -> TagState:
+async def _state(client: RegistryClient, reference: Reference, fetched: Fetched, made: bool) -> TagState:
     try:
         document = fetched.parse()
     except UnsupportedImage as error:
@@ -53,14 +55,37 @@ async def _state(client: RegistryClient, reference: Reference, fetched: Fetched)
         return Artifact(fetched.digest, kind or fetched.media_type)
     if foreign := _foreign_content(document):
         return Artifact(fetched.digest, foreign)
-    if not isinstance(document, ImageManifest):
-        return Present(fetched.digest, fetched.media_type)
-    if may_be_tombstone(document):
+    if isinstance(document, ImageManifest) and may_be_tombstone(document):
         config = await client.read_small_blob(reference.repository, document.config)
         if epitaph := read_epitaph(config):
-            replaced = await _still_there(client, reference.repository.at(epitaph.replaces))
+            replaced = await _still_there(client, reference.repository.at(epitaph.replaces), made)
             return Tombstone(fetched.digest, sha256(config), epitaph, replaced)
-    return Present(fetched.digest, fetched.media_type, document.config.digest)
+    return await _present(client, reference, fetched, document, made)
+
+
+async def _present(
+    client: RegistryClient, reference: Reference, fetched: Fetched, document: Document, made: bool
+) -> Present:
+    made_from = await _made_from(client, reference, document) if made else None
+    config = document.config.digest if isinstance(document, ImageManifest) else None
+    return Present(fetched.digest, fetched.media_type, config, made_from)
+
+
+async def _made_from(client: RegistryClient, reference: Reference, document: Document) -> str | None:
+    """What the labels of an image say; for an index, what those of its first image say that say something."""
+    if isinstance(document, ImageManifest):
+        if not document.is_image or document.config.size > MAX_CONFIG:
+            return None
+        return read_made_from(await client.read_small_blob(reference.repository, document.config))
+    for entry in document.manifests:
+        if entry.media_type in MANIFEST_TYPES and not entry.is_attestation:
+            try:
+                child = (await client.fetch(reference.repository.at(entry.digest))).parse()
+            except UnsupportedImage:
+                continue
+            if made_from := await _made_from(client, reference, child):
+                return made_from
+    return None
 
 
 async def is_whole(client: RegistryClient, reference: Reference) -> bool:
@@ -98,7 +123,7 @@ def _foreign_content(document: Document) -> str | None:
     return types[0] if types and not any(one.startswith(own) for one in types) else None
 
 
-async def _still_there(client: RegistryClient, reference: Reference) -> Present | None:
+async def _still_there(client: RegistryClient, reference: Reference, made: bool) -> Present | None:
     """The image that a tombstone replaced, if it can still be read by digest."""
     try:
         fetched = await client.fetch(reference)
@@ -109,5 +134,4 @@ async def _still_there(client: RegistryClient, reference: Reference) -> Present 
         if error.status == 404:  # by digest, where a registry has no reason to name a code
             return None
         raise
-    config = document.config.digest if isinstance(document, ImageManifest) else None
-    return Present(fetched.digest, fetched.media_type, config)
+    return await _present(client, reference, fetched, document, made)

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest
-from replsync.oci.image_manifest import Document, ImageIndex, parse_document, refuse_uncopyable
+from replsync.oci.image_manifest import (
+    Document,
+    ImageIndex,
+    ImageManifest,
+    parse_document,
+    refuse_uncopyable,
+)
 from replsync.oci.image_tree import ImageTree
+from replsync.oci.recipe import AS_IT_IS, Selection, Transforms, is_doubtful, refuse_unfit, select
 from replsync.oci.reference import Reference
 from replsync.registry.together import together
 
@@ -32,13 +39,57 @@ class Fetched:
 Fetch = Callable[[Reference], Awaitable[Fetched]]
 
 
-async def read_tree(fetch: Fetch, reference: Reference) -> ImageTree:
-    """Read an image and, where it is an index, every image manifest below it.
+@dataclass(frozen=True)
+class TransformedTree:
+    """An image as it is to be pushed, and the source's own; `notes` say what was taken away of that."""
 
-    Raises UnsupportedImage where any of them is of a kind that is never
-    copied, NotFound and RegistryError as `fetch` does.
+    tree: ImageTree
+    source: Document
+    notes: tuple[str, ...] = ()
+
+
+async def read_tree(fetch: Fetch, reference: Reference) -> ImageTree:
+    """Read an image and, where it is an index, every image manifest below it; see `read_transformed`."""
+    return (await read_transformed(fetch, reference, AS_IT_IS)).tree
+
+
+async def read_transformed(fetch: Fetch, reference: Reference, transforms: Transforms) -> TransformedTree:
+    """Read an image and, where it is an index, every image manifest below it that is to be pushed.
+
+    Which platform an image by itself is for stands in its config, which is not
+    read here. Raises UnsupportedImage where any of them is of a kind that is never
+    copied, or `transforms` want what isn't there; NotFound and RegistryError as `fetch` does.
     """
-    root = await _document(fetch, reference)
+    source = await _document(fetch, reference)
+    try:
+        selection = await _selected(fetch, reference, source, transforms)
+    except UnsupportedImage as error:
+        raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error
+    if selection is None:
+        return TransformedTree(await _below(fetch, reference, source), source)
+    kept = selection.kept
+    root = kept if isinstance(kept, ImageIndex) else await _document(fetch, reference.repository.at(kept.digest))
+    return TransformedTree(await _below(fetch, reference, root), source, selection.notes)
+
+
+async def _selected(fetch: Fetch, reference: Reference, source: Document, transforms: Transforms) -> Selection | None:
+    """What stays of an index; None for an image by itself, and where all of it stays unlooked at."""
+    if transforms.attestations == "keep" and not transforms.platforms:
+        return None
+    if not isinstance(source, ImageIndex):
+        refuse_unfit(source, transforms)
+        return None
+    doubtful = [entry for entry in source.manifests if is_doubtful(entry)]
+    read = await together(_document(fetch, reference.repository.at(entry.digest)) for entry in doubtful)
+    found = [
+        entry
+        for entry, document in zip(doubtful, read, strict=True)
+        if isinstance(document, ImageManifest) and document.is_attestation
+    ]
+    return select(source, [entry for entry in source.manifests if entry.is_attestation or entry in found], transforms)
+
+
+async def _below(fetch: Fetch, reference: Reference, root: Document) -> ImageTree:
     below: dict[Digest, Document] = {}
     level = [root]
     held = 0

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, assert_never
 
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.recipe import Recipe
+from replsync.oci.source_name import DaemonSource, RegistrySource
 from replsync.registry.client import RegistryClient
 from replsync.sources.image_source import ImageSource
 from replsync.sources.registry_image import RegistryImage
@@ -12,32 +13,34 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """Makes sources from their names; the same object for the same name, since it remembers what it has read."""
+    """Makes sources from recipes; the same object for the same recipe, since it remembers what it has read."""
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
-        self._made: dict[SourceName, ImageSource] = {}
+        self._made: dict[Recipe, ImageSource] = {}
 
-    def of(self, name: SourceName) -> ImageSource:
+    def of(self, recipe: Recipe) -> ImageSource:
         """Return the source of this name. Nothing is contacted yet."""
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+        if recipe not in self._made:
+            self._made[recipe] = self._make(recipe)
+        return self._made[recipe]
 
     def daemon(self, name: DaemonSource) -> "DaemonImage":
-        """Return the daemon's image of this name."""
+        """Return the daemon's image of this name, as it is."""
         from replsync.sources.daemon_image import DaemonImage
 
-        made = self._made.setdefault(name, DaemonImage(name))
+        made = self.of(Recipe(name))
         if not isinstance(made, DaemonImage):
             raise AssertionError("a daemon source makes a daemon image")
         return made
 
-    def _make(self, name: SourceName) -> ImageSource:
-        match name:
-            case RegistrySource():
-                return RegistryImage(self._client, name)
-            case DaemonSource():
-                return self.daemon(name)
+    def _make(self, recipe: Recipe) -> ImageSource:
+        match recipe.source:
+            case RegistrySource() as name:
+                return RegistryImage(self._client, name, recipe.transforms)
+            case DaemonSource() as name:
+                from replsync.sources.daemon_image import DaemonImage
+
+                return DaemonImage(name, recipe.transforms)
             case _:
-                assert_never(name)
+                assert_never(recipe.source)

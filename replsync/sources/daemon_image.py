@@ -17,6 +17,8 @@ from replsync.errors import DockerError, UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.image_manifest import Descriptor, ImageManifest
 from replsync.oci.image_tree import ImageTree
+from replsync.oci.platform import Platform
+from replsync.oci.recipe import AS_IT_IS, Transforms, refuse_other_platforms
 from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Resolved
 from replsync.sources.docker_daemon import Stop, exported, in_daemon, uses_containerd_store
@@ -54,19 +56,29 @@ class _Found:
     config: Digest
     size: int
     identifier: str
+    platform: Platform
 
 
 class DaemonImage:
     """An image in the local Docker daemon. Once looked up it stays the same image, wherever its tag moves."""
 
-    def __init__(self, name: DaemonSource) -> None:
+    def __init__(self, name: DaemonSource, transforms: Transforms = AS_IT_IS) -> None:
         self._name = name
+        self._transforms = transforms
         self._looking = asyncio.Lock()
         self._found: _Found | None = None
 
-    async def identify(self) -> Resolved:
-        """Ask for the image ID. Raises DockerError where there is no daemon, or no such image."""
-        return Resolved(self._name, None, (await self._look_up()).config)
+    async def identify(self, held: Digest | None = None) -> Resolved:  # noqa: ARG002 - an image ID is no digest
+        """Ask for the image ID. Raises DockerError where there is no daemon, or no such image.
+
+        A daemon has one platform of an image: raises UnsupportedImage where others are wanted.
+        """
+        found = await self._look_up()
+        try:
+            refuse_other_platforms(found.platform, self._transforms.platforms)
+        except UnsupportedImage as error:
+            raise UnsupportedImage(f"{self._name}: {error.message}", hint=error.hint) from error
+        return Resolved(self._name, None, found.config, transforms=self._transforms)
 
     async def identifier(self) -> str:
         """The daemon's own name for exactly this image."""
@@ -90,13 +102,14 @@ class DaemonImage:
         return self._found
 
     async def _ask(self) -> _Found:
-        def inspect(client: "DockerClient") -> tuple[str, int, bool]:
+        def inspect(client: "DockerClient") -> tuple[str, int, Platform, bool]:
             inspected = client.image.inspect(self._name.image)
-            return str(inspected.id), int(inspected.size or 0), uses_containerd_store(client)
+            platform = Platform(inspected.os or "", inspected.architecture or "", inspected.variant or None)
+            return str(inspected.id), int(inspected.size or 0), platform, uses_containerd_store(client)
 
-        identifier, size, is_containerd = await in_daemon(f"look up {self._name}", inspect)
+        identifier, size, platform, is_containerd = await in_daemon(f"look up {self._name}", inspect)
         config = await self._config_in_export(identifier) if is_containerd else _config(self._name, identifier)
-        return _Found(config, size, identifier)
+        return _Found(config, size, identifier, platform)
 
     async def _config_in_export(self, identifier: str) -> Digest:
         """With the containerd image store the ID says nothing of the config: only an export does."""

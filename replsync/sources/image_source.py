@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Repository
@@ -44,10 +45,12 @@ class OpenImage(Protocol):
 class ImageSource(Protocol):
     """One image of one source."""
 
-    async def identify(self) -> Resolved:
+    async def identify(self, held: Digest | None = None) -> Resolved:
         """Say what would be pushed, from names and image manifests alone.
 
-        Raises ReplsyncError where the image is missing or can't be read.
+        `held` is what its tag holds already: where that is the whole image as
+        the source has it, nothing need be pushed, and nothing more is read.
+        Raises ReplsyncError where the image is missing, can't be read, or can't be made what is wanted.
         """
         ...
 

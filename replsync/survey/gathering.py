@@ -13,9 +13,11 @@ from typing import Protocol
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
 from replsync.manifest.labels import concern, is_among
 from replsync.manifest.model import Image, Manifest, Tag
+from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import RegistrySource, SourceName, spoken
+from replsync.oci.source_name import RegistrySource, spoken
 from replsync.oci.tag_state import (
     Absent,
     AnyImage,
@@ -48,11 +50,11 @@ class Offer(Protocol):
         """Whether a Docker daemon writes the image manifests, so that their digests aren't known before."""
         ...
 
-    async def identify(self, name: SourceName) -> Resolved:
-        """Say what would be pushed. Raises ReplsyncError where the source can't be read."""
+    async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
+        """Say what would be pushed; see `ImageSource.identify`."""
         ...
 
-    async def content(self, name: SourceName) -> Content | None:
+    async def content(self, recipe: Recipe) -> Content | None:
         """Say what a push would move; None where the source is not to be asked.
 
         Raises UnsupportedImage for what is never copied.
@@ -76,7 +78,8 @@ async def gather(
     async def listed(image: Image, tag: Tag, there: Collection[str] | None) -> None:
         reference = target.repository(image.name).tagged(tag.tag)
         found = await _head(client, reference, there)
-        inventory[reference], wanted[reference] = await _listed(image, tag, reference, found, client, offer)
+        recipe = _recipe(manifest, image, tag)
+        inventory[reference], wanted[reference] = await _listed(tag, recipe, reference, found, client, offer)
 
     async def retired(reference: Reference) -> None:
         found = await _head(client, reference, None)  # a list may be cut, and this tag is meant to be gone
@@ -134,28 +137,34 @@ async def _head(
         return Unreadable(error.in_full)
 
 
+def _recipe(manifest: Manifest, image: Image, tag: Tag) -> Recipe | None:
+    source = image.source_of(tag)
+    return Recipe(source, manifest.transforms_of(image)) if source else None
+
+
 async def _listed(
-    image: Image,
     tag: Tag,
+    recipe: Recipe | None,
     reference: Reference,
     found: Descriptor | Absent | Unreadable,
     client: RegistryClient,
     offer: Offer,
 ) -> tuple[TagState, Wanted]:
     if not isinstance(found, Descriptor):
-        return found, await _pushable(await _wanted(image, tag, reference, found, offer), client, offer)
+        return found, await _pushable(await _wanted(tag, recipe, reference, found, offer), client, offer)
     # What a tombstone replaced is looked at first: it decides whether a source is needed.
     state = await _state(client, reference) if _is_tiny(found) else None
-    wanted = await _wanted(image, tag, reference, state or found, offer)
-    if state is None:
+    wanted = await _wanted(tag, recipe, reference, state or found, offer)
+    made = isinstance(wanted, Resolved) and wanted.made_from is not None
+    if state is None or made:
         if isinstance(wanted, Resolved) and wanted.digest == found.digest:
             return Present(found.digest, found.media_type), wanted
-        state = await _state(client, reference)
+        state = await _state(client, reference, made=made)
     return state, await _pushable(wanted, client, offer)
 
 
-async def _state(client: RegistryClient, reference: Reference) -> TagState:
-    return await restorable(await read_tag(client, reference), reference, client)
+async def _state(client: RegistryClient, reference: Reference, *, made: bool = False) -> TagState:
+    return await restorable(await read_tag(client, reference, made=made), reference, client)
 
 
 def _is_tiny(found: Descriptor) -> bool:
@@ -167,27 +176,26 @@ def _is_tiny(found: Descriptor) -> bool:
 
 
 async def _wanted(
-    image: Image,
     tag: Tag,
+    recipe: Recipe | None,
     reference: Reference,
     found: Descriptor | TagState,
     offer: Offer,
 ) -> Wanted:
-    source = image.source_of(tag)
     if tag.digest is not None:
         own = RegistrySource(reference.repository.at(tag.digest))
         # In place, or to be put back: no source is needed, so none is asked.
         match found:
             case Descriptor(digest=digest) | Present(digest=digest) if digest == tag.digest:
-                return Resolved(source or own, tag.digest)
+                return Resolved(recipe.source if recipe else own, tag.digest)
             case Tombstone(replaced=Present(digest)) if digest == tag.digest:
                 return Resolved(own, tag.digest)
-        if source is None:
+        if recipe is None:
             return await _adopted(own, offer)
-    if source is None:
+    if recipe is None:
         return AnyImage()
     try:
-        return await offer.identify(source)
+        return await offer.identify(recipe, found.digest if isinstance(found, Descriptor | Present) else None)
     except ReplsyncError as error:
         return Unavailable(_said(error))
 
@@ -195,7 +203,7 @@ async def _wanted(
 async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
     """What the registry had, by digest: readable as long as it wasn't cleaned away."""
     try:
-        return await offer.identify(name)
+        return await offer.identify(Recipe(name))
     except ReplsyncError as error:
         return Unavailable(f"adopted without a source, and {error.message}; add a source")
 
@@ -205,7 +213,7 @@ async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wan
     if not isinstance(wanted, Resolved):
         return wanted
     try:
-        content = await offer.content(wanted.source)
+        content = await offer.content(wanted.recipe)
         if content is None:
             return wanted
         exact = wanted.digest or wanted.whole

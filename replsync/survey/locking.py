@@ -8,6 +8,7 @@ from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError
 from replsync.manifest.lock import Lock, LockCheck, compared, needed
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
+from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
 from replsync.oci.tag_state import Resolved
@@ -35,47 +36,59 @@ class LockedOffer:
         """As `offer` has it."""
         return self._offer.daemon_pushes
 
-    async def identify(self, name: SourceName) -> Resolved:
+    async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
         """Say what would be pushed, by the lock where it has this source.
 
         Raises InvalidInput where it can't be said without asking, UsageError
         where a daemon would have to ask.
         """
+        name, transforms = recipe.source, recipe.transforms
         locked = self._lock.digests.get(name)
         match name:
             case RegistrySource():
-                return await self._registry_image(pinned(name, locked) if locked else name, locked)
+                exactly = pinned(name, locked) if locked else name
+                return await self._registry_image(exactly, locked, transforms, held)
             case DaemonSource() if locked:
-                return Resolved(name, None, locked)
+                return Resolved(name, None, locked, transforms=transforms)
             case DaemonSource() if self._ask_sources:
-                return await self._offer.identify(name)
+                return await self._offer.identify(recipe, held)
             case DaemonSource(str() as image_id):
-                return Resolved(name, None, image_id)
+                return Resolved(name, None, image_id, transforms=transforms)
             case DaemonSource():
                 raise self._unknown(name)
             case _:
                 assert_never(name)
 
-    async def content(self, name: SourceName) -> Content | None:
+    async def content(self, recipe: Recipe) -> Content | None:
         """Say what a push would move; None where that would mean to ask a source, and none may be asked."""
-        if not self._may_ask(name):
+        if not self._may_ask(recipe.source):
             return None
         try:
-            return await self._offer.content(name)
+            return await self._offer.content(recipe)
         except RegistryError as error:
-            if error.status != 404 or not self._is_locked(name):
+            if error.status != 404 or not self._is_locked(recipe.source):
                 raise
-            hint = (
-                f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
-            )
-            kind = NotFound if isinstance(error, NotFound) else RegistryError
-            raise kind(error.message, hint=hint, status=error.status, codes=error.codes) from error
+            raise self._gone(error) from error
 
-    async def _registry_image(self, name: RegistrySource, locked: Digest | None) -> Resolved:
+    def _gone(self, error: RegistryError) -> RegistryError:
+        hint = f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
+        kind = NotFound if isinstance(error, NotFound) else RegistryError
+        return kind(error.message, hint=hint, status=error.status, codes=error.codes)
+
+    async def _registry_image(
+        self, name: RegistrySource, locked: Digest | None, transforms: Transforms, held: Digest | None
+    ) -> Resolved:
         if locked and not self.daemon_pushes:
-            return Resolved(name, locked)
+            is_whole = held == locked and not transforms.platforms
+            if transforms == AS_IT_IS or is_whole or not self._ask_sources:
+                return Resolved(name, locked, transforms=transforms)
         if self._may_ask(name):
-            return await self._offer.identify(name)
+            try:
+                return await self._offer.identify(Recipe(name, transforms), held)
+            except RegistryError as error:
+                if error.status != 404 or not locked:
+                    raise
+                raise self._gone(error) from error
         if self.daemon_pushes:
             raise UsageError(
                 f"look up {name}: which of its images the daemon would push, only the source can say",
@@ -83,7 +96,7 @@ class LockedOffer:
             )
         if name.reference.digest is None:
             raise self._unknown(name)
-        return Resolved(name, name.reference.digest)
+        return Resolved(name, name.reference.digest, transforms=transforms)
 
     def _may_ask(self, name: SourceName) -> bool:
         match name:
@@ -113,8 +126,8 @@ async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceNam
 
     async def one(source: SourceName) -> Digest | ReplsyncError:
         try:
-            resolved = await offer.identify(source)
-            await offer.content(resolved.source)
+            resolved = await offer.identify(Recipe(source))
+            await offer.content(resolved.recipe)
         except ReplsyncError as error:
             return error
         # Where a daemon pushes, `config` is one platform's: the lock is the same whoever pushes.

@@ -38,7 +38,7 @@ class _Moved:
 async def _look_up(action: Action, offer: Offer, blobs: BlobMap) -> None:
     if not isinstance(action.write, Copy):
         return
-    content = await offer.content(action.write.source)
+    content = await offer.content(action.write.recipe)
     if content is None:
         return
 
@@ -56,8 +56,8 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: _Moved)
         case Bury(epitaph):
             size = len(tombstone_config(epitaph)) + len(EMPTY_LAYER)
             return Load(replace(action, bytes=ByteCount(size, size)))
-        case Copy(source):
-            content = await offer.content(source)
+        case Copy() as copy:
+            content = await offer.content(copy.recipe)
         case _:
             assert_never(action.write)
     if content is None:

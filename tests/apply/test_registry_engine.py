@@ -16,6 +16,7 @@ from replsync.apply.registry_engine import HELD, RegistryEngine
 from replsync.errors import PermissionDenied
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import OCI_MANIFEST
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import RegistrySource
 from replsync.registry.blob_map import BlobMap
@@ -54,7 +55,7 @@ class Run:
             pass
 
         name = RegistrySource(source.tagged(tag))
-        await self.engine.push(name, Destination(target.tagged("1"), None, announce), sent)
+        await self.engine.push(Recipe(name), Destination(target.tagged("1"), None, announce), sent)
 
 
 @asynccontextmanager

@@ -18,11 +18,11 @@ from replsync.oci.image_manifest import (
     OCI_MANIFEST,
     ImageIndex,
     ImageManifest,
-    Platform,
     parse_document,
     refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
+from replsync.oci.platform import Platform
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, Descriptor, Platform
+from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, Descriptor
+from replsync.oci.platform import Platform
 from replsync.oci.tag_state import Absent, TagState
 from replsync.plan.action import Action, ByteCount, Kind
 from replsync.plan.document import plan_json

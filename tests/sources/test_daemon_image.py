@@ -15,6 +15,7 @@ import pytest
 from replsync.errors import DockerError, UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_MANIFEST, ImageManifest
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository, parse_reference
 from replsync.oci.source_name import DaemonSource
 from replsync.oci.tag_state import Resolved
@@ -292,5 +293,5 @@ async def test_no_room_for_a_layer_is_an_error_with_a_next_move(
 async def test_sources_of_one_name_are_one_source(client: RegistryClient) -> None:
     sources = Sources(client)
     named = DaemonSource(parse_reference("worker:dev"))
-    assert sources.of(named) is sources.of(named) is sources.daemon(named)
-    assert sources.of(named) is not sources.of(DaemonSource(parse_reference("worker:prod")))
+    assert sources.of(Recipe(named)) is sources.of(Recipe(named)) is sources.daemon(named)
+    assert sources.of(Recipe(named)) is not sources.of(Recipe(DaemonSource(parse_reference("worker:prod"))))

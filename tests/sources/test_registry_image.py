@@ -8,6 +8,7 @@ import pytest
 from replsync.errors import NotFound, UnsupportedImage
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import OCI_INDEX
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import RegistrySource, pinned
 from replsync.oci.tag_state import Resolved
@@ -123,4 +124,4 @@ async def test_a_helm_chart_is_no_image(scripted: Scripted, client: RegistryClie
 async def test_sources_of_one_name_are_one_source(client: RegistryClient) -> None:
     sources = Sources(client)
     name = RegistrySource(tag("registry.example.com"))
-    assert sources.of(name) is sources.of(name)
+    assert sources.of(Recipe(name)) is sources.of(Recipe(name))

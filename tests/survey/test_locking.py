@@ -23,6 +23,7 @@ from replsync.manifest.lock import (
 )
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest, sha256
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source, pinned
 from replsync.oci.tag_state import Resolved
@@ -168,9 +169,9 @@ async def test_a_locked_source_stays_what_it_was_when_its_tag_moves(there: Uploa
     there.put_image("1", OTHER)
     async with sources_of(there) as inner:
         offer = LockedOffer(inner, lock({named(there, "1"): ONE}), ask_sources=True, own=frozenset())
-        resolved = await offer.identify(named(there, "1"))
+        resolved = await offer.identify(Recipe(named(there, "1")))
         assert resolved == Resolved(pinned(named(there, "1"), ONE), ONE)
-        content = await offer.content(resolved.source)
+        content = await offer.content(resolved.recipe)
     assert content is not None
     assert content.blobs is not None
     assert {blob.digest for blob in content.blobs} == set(IMAGE.blobs)
@@ -179,7 +180,7 @@ async def test_a_locked_source_stays_what_it_was_when_its_tag_moves(there: Uploa
 async def test_what_the_lock_lacks_is_asked_for(there: Uploader) -> None:
     async with sources_of(there) as inner:
         offer = LockedOffer(inner, lock({}), ask_sources=True, own=frozenset())
-        assert (await offer.identify(named(there, "1"))).digest == ONE
+        assert (await offer.identify(Recipe(named(there, "1")))).digest == ONE
         with pytest.raises(NotFound):
             await offer.identify(pinned(named(there, "1"), sha256(b"gone")))
 
@@ -188,9 +189,9 @@ async def test_a_locked_image_that_was_cleaned_away_is_noticed_where_sources_are
     async with sources_of(there) as inner:
         gone = lock({named(there, "1"): sha256(b"gone")})
         offer = LockedOffer(inner, gone, ask_sources=True, own=frozenset())
-        resolved = await offer.identify(named(there, "1"))
+        resolved = await offer.identify(Recipe(named(there, "1")))
         with pytest.raises(NotFound):
-            await offer.content(resolved.source)
+            await offer.content(resolved.recipe)
 
 
 async def test_no_source_is_asked_where_none_may_be(there: Uploader, sandbox: RunningSandbox) -> None:
@@ -199,12 +200,12 @@ async def test_no_source_is_asked_where_none_may_be(there: Uploader, sandbox: Ru
     locked, fixed, byid = named(there, "1"), pinned(named(there, "9"), TWO), DaemonSource(TWO)
     async with sources_of(there) as inner:
         offer = LockedOffer(inner, lock({locked: ONE, daemons("worker:dev"): TWO}), ask_sources=False, own=frozenset())
-        assert await offer.identify(locked) == Resolved(pinned(locked, ONE), ONE)
-        assert await offer.identify(fixed) == Resolved(fixed, TWO)
-        assert await offer.identify(daemons("worker:dev")) == Resolved(daemons("worker:dev"), None, TWO)
-        assert await offer.identify(byid) == Resolved(byid, None, TWO)
+        assert await offer.identify(Recipe(locked)) == Resolved(pinned(locked, ONE), ONE)
+        assert await offer.identify(Recipe(fixed)) == Resolved(fixed, TWO)
+        assert await offer.identify(Recipe(daemons("worker:dev"))) == Resolved(daemons("worker:dev"), None, TWO)
+        assert await offer.identify(Recipe(byid)) == Resolved(byid, None, TWO)
         for name in (locked, pinned(locked, ONE), fixed, daemons("worker:dev"), byid):
-            assert await offer.content(name) is None
+            assert await offer.content(Recipe(name)) is None
     assert len(sandbox.answered) == before
 
 
@@ -214,10 +215,10 @@ async def test_the_targets_own_repositories_are_asked_for_what_they_have_by_dige
     gone = RegistrySource(Repository(there.host, there.repository).at(sha256(b"gone")))
     async with sources_of(there) as inner:
         offer = LockedOffer(inner, lock({}), ask_sources=False, own=own)
-        assert await offer.identify(kept) == Resolved(kept, ONE)
-        content = await offer.content(kept)
+        assert await offer.identify(Recipe(kept)) == Resolved(kept, ONE)
+        content = await offer.content(Recipe(kept))
         with pytest.raises(NotFound):
-            await offer.identify(gone)
+            await offer.identify(Recipe(gone))
     assert content is not None
     assert content.total == sum(map(len, IMAGE.blobs.values()))
 
@@ -227,7 +228,7 @@ async def test_what_the_lock_lacks_is_refused_where_no_source_may_be_asked(there
     async with sources_of(there) as inner:
         offer = LockedOffer(inner, lock({}), ask_sources=False, own=frozenset({nowhere("1").reference.repository}))
         with pytest.raises(InvalidInput, match=r"replicated-images\.lock\.yaml does not have it$") as caught:
-            await offer.identify(name)
+            await offer.identify(Recipe(name))
     assert caught.value.hint == "run `replsync lock`"
 
 
@@ -253,8 +254,8 @@ async def test_a_daemon_is_to_push_the_locked_image_when_its_tag_moves(daemon: D
     async with by_docker(there) as inner:
         offer = LockedOffer(inner, lock({named(there, "2"): BOTH}), ask_sources=True, own=frozenset())
         assert offer.daemon_pushes
-        resolved = await offer.identify(named(there, "2"))
-        assert await offer.content(resolved.source) is not None
+        resolved = await offer.identify(Recipe(named(there, "2")))
+        assert await offer.content(resolved.recipe) is not None
     assert (resolved.whole, resolved.config) == (BOTH, IMAGE.config_digest)
 
 
@@ -262,4 +263,4 @@ async def test_what_a_daemon_would_push_is_not_known_unasked(there: Uploader) ->
     async with by_docker(there) as inner:
         offer = LockedOffer(inner, lock({nowhere("1"): ONE}), ask_sources=False, own=frozenset())
         with pytest.raises(UsageError, match=r"only the source can say$"):
-            await offer.identify(nowhere("1"))
+            await offer.identify(Recipe(nowhere("1")))

@@ -1,0 +1,44 @@
+"""What an image was made from, for images that replsync makes itself: split ones, and built ones.
+
+Their digests exist only once they are made. What they are known by before
+that is a text, the same for the same input, which labels of their configs
+tell afterwards.
+"""
+
+import json
+
+from replsync.oci.digest import Digest, parse_digest
+
+SPLIT_SOURCE = "dev.replsync.split.source"
+"""The digest of the image before its large layers were split."""
+SPLIT_LIMIT = "dev.replsync.split.limit"
+"""Bytes: the limit that they were split to."""
+BUILD_INPUTS = "dev.replsync.build.inputs"
+"""The digest of all that went into the build of an image."""
+
+MAX_CONFIG = 4 * 1024 * 1024
+"""Bytes of a config that is read for its labels."""
+
+
+def split_of(source: Digest, limit: int) -> str:
+    """What an image is made from whose layers are split to at most `limit` bytes."""
+    return f"{source} split to {limit}"
+
+
+def build_of(inputs: Digest) -> str:
+    """What an image is made from that is built from these inputs."""
+    return f"build of {inputs}"
+
+
+def read_made_from(config: bytes) -> str | None:
+    """Return what the labels of an image's `config` say; None where they say nothing of it.
+
+    A built image is known by its inputs, also where it was split after that.
+    """
+    try:
+        labels = json.loads(config)["config"]["Labels"]
+        if BUILD_INPUTS in labels:
+            return build_of(parse_digest(labels[BUILD_INPUTS]))
+        return split_of(parse_digest(labels[SPLIT_SOURCE]), int(labels[SPLIT_LIMIT]))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
