@@ -8,13 +8,14 @@ from replsync.oci.digest import Digest
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Resolved
+from replsync.plan.action import State
 
 
 @dataclass(frozen=True)
 class Destination:
     """The tag to write, and what it points at until then: None for nothing.
 
-    `expected` is the digest that was planned, None where it wasn't known.
+    `expected` is what was planned: what can be compared of it is, before anything is sent.
     `announce` is to be called when all else is done, right before the tag is
     looked at for the last time and written. It raises ReplsyncError where it must not be.
     """
@@ -22,7 +23,7 @@ class Destination:
     reference: Reference
     before: Digest | None
     announce: Callable[[], Awaitable[None]]
-    expected: Digest | None = None
+    expected: State | None = None
 
 
 Sent = Callable[[int], None]

@@ -173,9 +173,8 @@ class _Writing:
             await self._journal.writing(self._action, before)
             self._announced = True
 
-        after = self._action.after
-        expected = after.digest if after else None
-        target = Destination(self._reference, None if isinstance(now, Absent) else _digest(now), announce, expected)
+        held = None if isinstance(now, Absent) else _digest(now)
+        target = Destination(self._reference, held, announce, self._action.after)
         match self._action.write:
             case Bury(epitaph):
                 await self._engine.bury(tombstone_config(epitaph), target)

@@ -9,7 +9,7 @@ from functools import partial
 
 from replsync.apply.allowance import Allowance
 from replsync.apply.engine import Destination, Sent
-from replsync.errors import RegistryError
+from replsync.errors import ChangedMeanwhile, RegistryError
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
 from replsync.oci.recipe import Recipe
@@ -84,12 +84,8 @@ class RegistryEngine:
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
     async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
-        repository, digest = target.reference.repository, image.tree.root.digest
-        if target.expected not in (None, digest):
-            raise RegistryError(
-                f"write {target.reference}: {digest} would be pushed instead of {target.expected}, which was planned",
-                hint="run plan again and look at it",
-            )
+        repository = target.reference.repository
+        _refuse_unplanned(target, image.tree.root.digest)
         await together(
             self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
             for blob in image.tree.blobs
@@ -160,3 +156,13 @@ class RegistryEngine:
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
+
+
+def _refuse_unplanned(target: Destination, digest: Digest) -> None:
+    """What stays of an image, another version of replsync may see differently, and a plan may be forged."""
+    planned = target.expected.digest if target.expected else None
+    if planned not in (None, digest):
+        raise ChangedMeanwhile(
+            f"write {target.reference}: {digest} would be pushed instead of {planned}, which was planned",
+            hint="run plan again and look at it",
+        )

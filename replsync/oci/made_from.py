@@ -22,7 +22,12 @@ MAX_CONFIG = 4 * 1024 * 1024
 
 def split_of(source: Digest, limit: int) -> str:
     """What an image is made from whose layers are split to at most `limit` bytes."""
-    return f"{source} split to {limit}"
+    return f"{source}{split_to(limit)}"
+
+
+def split_to(limit: int) -> str:
+    """How the text of an image that is split to this limit ends."""
+    return f" split to {limit}"
 
 
 def build_of(inputs: Digest) -> str:

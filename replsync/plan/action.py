@@ -31,7 +31,7 @@ class State:
     """A tag before or after an action.
 
     `digest` is None where a Docker daemon will choose it, or the image is made
-    before it is pushed; of such a one `made_from` is known (see `made_from.py`).
+    before it is pushed: only of such a one, after an action, `made_from` is known (see `made_from.py`).
     """
 
     kind: Literal["image", "tombstone"]

@@ -11,8 +11,8 @@ from replsync.plan.action import State
 def state_of(tag: TagState) -> State | None:
     """Return what a plan says of a tag; None where there is no image."""
     match tag:
-        case Present(digest, _, config, made_from):
-            return State("image", digest, config, made_from)
+        case Present(digest, _, config):
+            return State("image", digest, config)
         case Tombstone(digest, config):
             return State("tombstone", digest, config)
         case Artifact() | Absent() | Unreadable():

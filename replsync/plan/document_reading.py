@@ -7,6 +7,7 @@ from typing import Any, assert_never
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.labels import is_chosen
 from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.made_from import split_to
 from replsync.oci.platform import parse_platform
 from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.reference import Reference, Repository, parse_reference
@@ -133,7 +134,10 @@ def _bytes(item: dict[str, Any] | None) -> ByteCount | None:
 def _state(item: dict[str, Any] | None) -> State | None:
     if item is None:
         return None
-    return State(item["kind"], _digest(item["digest"]), _digest(item["config"]), item["made_from"])
+    state = State(item["kind"], _digest(item["digest"]), _digest(item["config"]), item["made_from"])
+    if state.made_from is not None and (state.kind, state.digest, state.config) != ("image", None, None):
+        raise ValueError("what an image is made from stands where it has a digest")
+    return state
 
 
 def _digest(text: str | None) -> Digest | None:
@@ -225,15 +229,22 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
     source, digest = copy.source, copy.digest
     match source:
         case DaemonSource():
-            return (after.digest, after.config) == (None, digest)
+            return (after.digest, after.config) == (None, digest) and copy.transforms == AS_IT_IS
         case RegistrySource() if engine == "docker":
-            return source.reference.digest == digest and after.digest is None and after.config is not None
+            is_known = after.digest is None and after.config is not None
+            return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS
         case RegistrySource():
-            # What stays of an index, only the source can say; it is compared before anything is sent.
-            is_known = digest == after.digest if copy.transforms == AS_IT_IS else after.digest is not None
-            return source.reference.digest == digest and is_known
+            return source.reference.digest == digest and _is_as_changed(copy, after)
         case _:
             assert_never(source)
+
+
+def _is_as_changed(copy: Copy, after: State) -> bool:
+    """Whether an image is another one just where something is changed: which, is compared before anything is sent."""
+    limit = copy.transforms.split_over
+    if after.digest is None:
+        return limit is not None and after.made_from is not None and after.made_from.endswith(split_to(limit))
+    return limit is None and (copy.digest == after.digest) == (copy.transforms == AS_IT_IS)
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

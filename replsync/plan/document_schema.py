@@ -36,7 +36,7 @@ _STATE = _object(
     kind={"enum": ["image", "tombstone"]},
     digest=_or_null(_IMAGE_DIGEST),
     config=_or_null(_IMAGE_DIGEST),
-    made_from=_said(_or_null(_TEXT), "What an image is made from that replsync makes itself, where that was read."),
+    made_from=_said(_or_null(_TEXT), "What an image is made from whose digests are not known before."),
 )
 _ACTION = _object(
     "One tag.",

@@ -63,15 +63,18 @@ class Change:
 
 def entry_line(entry: Entry) -> str:
     """Return the entry as a line of a journal, with its newline."""
-    values = {
+    return canonical({**entry_members(entry), "format": FORMAT}) + "\n"
+
+
+def entry_members(entry: Entry) -> dict[str, Any]:
+    """Return the entry as members of a JSON object."""
+    return {
         **asdict(entry),
-        "format": FORMAT,
         "kind": str(entry.kind),
         "reference": str(entry.reference),
         "before": _state_item(entry.before),
         "after": _state_item(entry.after),
     }
-    return canonical(values) + "\n"
 
 
 def _state_item(state: State | None) -> dict[str, str | None] | None:

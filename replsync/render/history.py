@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from replsync.oci.digest import short
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.plan.escaping import harmless
-from replsync.plan.journal import Entry
+from replsync.plan.journal import Entry, entry_members
 from replsync.render.harmless import clean
 from replsync.render.text import SYMBOLS, state_text
 
@@ -57,9 +57,7 @@ def history_json(reference: Reference, recorded: Sequence[Recorded], now: TagSta
     """Return the same as JSON, indented."""
     document = {
         "reference": str(reference),
-        "journal": [
-            {**asdict(one.entry), "reference": str(one.entry.reference), "journal": one.journal} for one in recorded
-        ],
+        "journal": [{**entry_members(one.entry), "journal": one.journal} for one in recorded],
         "now": _now_json(now),
     }
     return harmless(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"

@@ -172,6 +172,8 @@ def state_text(state: State | None) -> str:
     mark = "tombstone " if state.kind == "tombstone" else ""
     if state.digest:
         return mark + short(state.digest)
+    if state.made_from:
+        return "made when it is pushed"
     return f"{mark}image ID {short(state.config)}" if state.config else f"{mark}?"
 
 

@@ -78,7 +78,7 @@ class DaemonImage:
             refuse_other_platforms(found.platform, self._transforms.platforms)
         except UnsupportedImage as error:
             raise UnsupportedImage(f"{self._name}: {error.message}", hint=error.hint) from error
-        return Resolved(self._name, None, found.config, transforms=self._transforms)
+        return Resolved(self._name, None, found.config)
 
     async def identifier(self) -> str:
         """The daemon's own name for exactly this image."""

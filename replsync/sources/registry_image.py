@@ -49,8 +49,10 @@ class RegistryImage:
         found = await self._look_up()
         source = pinned(self._name, found.digest)
         if not self._is_changed(found) or (found.digest == held and not self._transforms.platforms):
-            return Resolved(source, found.digest, transforms=self._transforms)
+            return Resolved(source, found.digest)
         read = await self._transformed()
+        if read.tree.root is read.source:
+            return Resolved(source, found.digest)
         # Whoever chose platforms wants just those, also where the tag has all of them by now.
         whole = None if self._transforms.platforms else read.source.digest
         return Resolved(source, read.tree.root.digest, whole=whole, transforms=self._transforms, notes=read.notes)

@@ -49,11 +49,11 @@ class LockedOffer:
                 exactly = pinned(name, locked) if locked else name
                 return await self._registry_image(exactly, locked, transforms, held)
             case DaemonSource() if locked:
-                return Resolved(name, None, locked, transforms=transforms)
+                return Resolved(name, None, locked)
             case DaemonSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
             case DaemonSource(str() as image_id):
-                return Resolved(name, None, image_id, transforms=transforms)
+                return Resolved(name, None, image_id)
             case DaemonSource():
                 raise self._unknown(name)
             case _:

@@ -264,7 +264,7 @@ def test_a_source_that_is_a_chart(
     chart = json.dumps({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": []}).encode()
     charts = start_proxy(None, lambda _: Reply(200, chart, (("Content-Type", media_type),)))
     list_worker(workplace, docker_registry.host, charts.host)
-    assert_blocked(workplace, "it is not a container image but an artifact of type")
+    assert_blocked(workplace, "it is a Helm chart and no container image")
 
 
 @pytest.fixture

@@ -38,9 +38,7 @@ TOP = [
         GOOD + "aap: x\n", 5, 1, "the file has the unknown key `aap`", "did you mean `app`?", id="unknown key"
     ),
     pytest.param(GOOD + "App: x\n", 5, 1, "the unknown key `App`", "did you mean `app`?", id="upper case in a key"),
-    pytest.param(
-        GOOD + "platforms: []\n", 5, 1, "unknown key `platforms`", "`version`, `app`, `reg", id="not yet a key"
-    ),
+    pytest.param(GOOD + "channels: []\n", 5, 1, "unknown key `channels`", "`version`, `app`, `reg", id="not yet a key"),
     pytest.param(
         GOOD + "source: x\n", 5, 1, "unknown key `source`", "belongs to an image or a tag", id="misplaced key"
     ),
@@ -130,9 +128,7 @@ IMAGE = [
     ),
     pytest.param(GOOD + "    digest: x\n", 5, 5, "unknown key `digest`", "`digest` belongs to a tag", id="digest here"),
     pytest.param(GOOD + "    registry: x\n", 5, 5, "unknown key `registry`", "the top of the file", id="registry here"),
-    pytest.param(
-        GOOD + "    platforms: []\n", 5, 5, "unknown key `platforms`", "`name`, `source`, `mut", id="platforms"
-    ),
+    pytest.param(GOOD + "    channels: []\n", 5, 5, "unknown key `channels`", "`name`, `source`, `plat", id="channels"),
     pytest.param(GOOD + "    source: a/b:1.10\n", 5, 13, "names no tag", "write `docker.io/a/b`", id="source with tag"),
     pytest.param(GOOD + f"    source: a/b@{A}\n", 5, 13, "and no digest", "write `docker.io/a/b`", id="with digest"),
     pytest.param(

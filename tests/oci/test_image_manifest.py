@@ -123,7 +123,7 @@ def test_foreign_json_raises_nothing_but_unsupported_image(body: object, content
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (image(config=descriptor("application/vnd.cncf.helm.config.v1+json", "chart")), "helm"),
+        (image(config=descriptor("application/vnd.cncf.helm.config.v1+json", "chart")), "Helm"),
         (index(artifactType="application/x"), "application/x"),
         (image(layers=[descriptor(LAYER, "x", urls=["https://example.com/x"])]), "foreign layer"),
         (image(layers=[descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "x")]), "foreign layer"),

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from replsync.oci.digest import parse_digest, sha256
+from replsync.oci.made_from import split_of
+from replsync.oci.platform import Platform
+from replsync.oci.recipe import Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import RegistrySource
 from replsync.oci.tag_state import Absent, Artifact, Resolved, TagState
@@ -127,6 +130,18 @@ def blocked() -> Plan:
     return saved(actions(manifest(tags=["1.0", "1.1"]), there, {tag: resolved("other") for tag in there}), targets=())
 
 
+def changed() -> Plan:
+    """Images of which something is taken away, or split."""
+    whole = resolved("whole")
+    stripped = replace(whole, digest=digest("stripped"), transforms=Transforms("strip"), notes=("1 attestation",))
+    chosen = replace(stripped, transforms=Transforms("strip", (Platform("linux", "arm", "v7"),)))
+    split = replace(
+        stripped, digest=None, transforms=Transforms("strip", (), 7), made_from=split_of(digest("stripped"), 7)
+    )
+    wanted = {"1.0": stripped, "1.1": chosen, "1.2": split}
+    return saved(actions(manifest(tags=list(wanted)), dict.fromkeys(wanted, Absent()), wanted))
+
+
 def sha512() -> Plan:
     """An image whose source is pinned by a digest of the other algorithm."""
     long = parse_digest("sha512:" + "0a" * 64)
@@ -144,4 +159,4 @@ PLANS = {
     f"{name}, part {number}": part
     for name, whole in {"every kind": every_kind(), "docker": by_docker(), "rollback": a_rollback()}.items()
     for number, part in enumerate(parts(whole, 3), 1)
-} | {"blocked": blocked()}
+} | {"blocked": blocked(), "changed": changed()}

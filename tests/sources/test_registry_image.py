@@ -117,7 +117,7 @@ async def test_a_helm_chart_is_no_image(scripted: Scripted, client: RegistryClie
     chart["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"
     answer = served(json.dumps(chart).encode())
     scripted.on("GET /v2/app/worker/manifests/1", answer)
-    with pytest.raises(UnsupportedImage, match="not a container image but an artifact of type"):
+    with pytest.raises(UnsupportedImage, match="a Helm chart and no container image"):
         await RegistryImage(client, RegistrySource(tag(scripted.host))).content()
 
 

@@ -182,7 +182,7 @@ async def test_what_the_lock_lacks_is_asked_for(there: Uploader) -> None:
         offer = LockedOffer(inner, lock({}), ask_sources=True, own=frozenset())
         assert (await offer.identify(Recipe(named(there, "1")))).digest == ONE
         with pytest.raises(NotFound):
-            await offer.identify(pinned(named(there, "1"), sha256(b"gone")))
+            await offer.identify(Recipe(pinned(named(there, "1"), sha256(b"gone"))))
 
 
 async def test_a_locked_image_that_was_cleaned_away_is_noticed_where_sources_are_asked(there: Uploader) -> None:
