@@ -11,11 +11,26 @@ from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.workspace import Workspace, opened
 from replsync.errors import InvalidInput, ReplsyncError, SignInError
-from replsync.manifest.lock import Lock, LockCheck, NotRead, lock_path, lock_text, renewed
+from replsync.manifest.lock import (
+    Lock,
+    LockCheck,
+    LockedTags,
+    NotRead,
+    TagsNotRead,
+    chooses_anew,
+    lock_path,
+    locked_tags,
+    renewed,
+)
+from replsync.manifest.lock_text import lock_text
+from replsync.manifest.model import Image
+from replsync.manifest.select import chosen_by
+from replsync.manifest.selecting import Choice, in_need, locked_choice, with_choices
 from replsync.oci.digest import Digest
 from replsync.oci.source_name import SourceName
 from replsync.render.lock import check_text, lock_changes
 from replsync.survey.locking import check, look_up
+from replsync.survey.selecting import choices, settled
 
 _MEND = "mend the sources, or sign in to their registries"
 
@@ -33,8 +48,13 @@ def check_lock(connection: Connection, no_color: bool) -> None:
     found = run(_check_lock(connection, no_color))
     print(check_text(found), end="")
     unread = [one.finding.error for one in found.sources if isinstance(one.finding, NotRead)]
+    untold = [one.finding.error for one in found.selections if isinstance(one.finding, TagsNotRead)]
     if unread:
-        raise _all_of(unread, f"lock --check: {len(unread)} of {_sources(len(found.sources))} can't be read")
+        raise _all_of(
+            [*unread, *untold], f"lock --check: {len(unread)} of {_sources(len(found.sources))} can't be read"
+        )
+    if untold:
+        raise _all_of(untold, f"lock --check: what {len(untold)} selectors choose by now can't be said")
     if not found.is_current:
         raise Ends(CHANGES)
 
@@ -45,21 +65,49 @@ async def _check_lock(connection: Connection, no_color: bool) -> LockCheck:
         if lock is None:
             path = lock_path(workspace.file.name)
             raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
+        manifest = workspace.file.manifest
         with asking(no_color):
-            return await check(lock, workspace.file.manifest, workspace.registries.engine)
+            now = await choices(in_need(manifest, ()), workspace.registries.client)
+            taken = [one for image in manifest.images if (one := _as_locked(lock, image) or now.get(image.name))]
+            resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
+            chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
+            return await check(lock, resolved, workspace.registries.engine, chosen)
 
 
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
     async with opened(connection) as workspace:
         old = _read(workspace)
-        renewal = renewed(old, workspace.file.manifest, upgrade)
+        manifest = workspace.file.manifest
         with asking(no_color):
+            selections = await _selections(old, workspace, upgrade)
+            renewal = renewed(old, with_choices(manifest, selections), upgrade)
             found = await look_up(renewal.sought, workspace.registries.engine)
-    digests = {**renewal.kept, **_resolved(found)}
-    path = Path(lock_path(workspace.file.name))
-    if old is None or dict(old.digests) != digests:
-        write_whole(path, lock_text(digests).encode(), "the lock file")
-    print(lock_changes(str(path), old.digests if old else {}, digests), end="")
+    path = lock_path(workspace.file.name)
+    sources = {image.name: image.source for image in manifest.images}
+    selected = {
+        one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in selections
+    }
+    new = Lock(path, {**renewal.kept, **_resolved(found)}, selected)
+    if new != old:
+        write_whole(Path(path), lock_text(new).encode(), "the lock file")
+    print(lock_changes(old, new), end="")
+
+
+def _as_locked(lock: Lock | None, image: Image) -> Choice | None:
+    tags = locked_tags(lock, image)
+    return None if tags is None else locked_choice(image, tags)
+
+
+async def _selections(old: Lock | None, workspace: Workspace, upgrade: Sequence[str]) -> tuple[Choice, ...]:
+    """What the lock file has of each selector, unless it is to choose anew; else what it chooses now."""
+    kept = {
+        image.name: locked
+        for image in workspace.file.manifest.images
+        if not chooses_anew(image, upgrade) and (locked := _as_locked(old, image))
+    }
+    others = [image for image in in_need(workspace.file.manifest, ()) if image.name not in kept]
+    made = settled(await choices(others, workspace.registries.client))
+    return (*kept.values(), *made)
 
 
 def _all_of(errors: Sequence[ReplsyncError], message: str) -> ReplsyncError:

@@ -3,14 +3,14 @@
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
 from replsync.cli.clock import time_of_plan
-from replsync.cli.lock_file import complete_lock, read_lock_beside
+from replsync.cli.lock_file import check_complete, check_selections, check_there, read_lock_beside
 from replsync.cli.manifest_file import read, target_of
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
@@ -18,6 +18,7 @@ from replsync.errors import UsageError
 from replsync.manifest.lock import Lock
 from replsync.manifest.model import Manifest, Transfer
 from replsync.manifest.read import ManifestFile
+from replsync.manifest.selecting import Choice, in_need, locked_choice, with_choices
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
@@ -26,6 +27,7 @@ from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import Target, decide
 from replsync.plan.release_references import Mention, mentions
+from replsync.plan.selection import doubts, explained
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.chunk_size import ChunkBounds
@@ -36,6 +38,7 @@ from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
+from replsync.survey.selecting import choices, settled
 
 if TYPE_CHECKING:
     from replsync.apply.docker_engine import DockerEngine
@@ -64,14 +67,18 @@ class Workspace:
 
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
-        manifest = self.file.manifest
-        lock = read_lock_beside(self.file.name)
+        lock, lock_digest = read_lock_beside(self.file.name) or (None, None)
         found = mentions_of(self.file)
-        offer = self._offer(lock[0] if lock else None, scope)
+        check_there(lock, self.file, required=scope.locked)
+        selections = await self._selections(lock, scope)
+        manifest = with_choices(self.file.manifest, selections)
+        offer = self._offer(lock, manifest, scope)
         situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets)
         actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
-        actions = capped(actions, manifest.policy.max_tombstones)
-        return await self.planned(actions, offer, found, scope.targets, lock[1] if lock else None)
+        actions = capped(explained(actions, self.file.manifest, selections), manifest.policy.max_tombstones)
+        plan = await self.planned(actions, offer, found, scope.targets, lock_digest)
+        warnings = (*doubts(manifest, selections), *plan.warnings)
+        return replace(plan, warnings=warnings, notes=tuple(choice.summary for choice in selections))
 
     async def planned(
         self,
@@ -98,17 +105,25 @@ class Workspace:
             (*unmeasured(loads, limit), *unresolved(found)),
         )
 
-    def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
+    async def _selections(self, lock: Lock | None, scope: Scope) -> tuple[Choice, ...]:
+        """What the selectors choose, as far as that matters: what the lock says, if there is one."""
+        images = in_need(self.file.manifest, scope.targets)
+        if lock is None:
+            return settled(await choices(images, self.registries.client))
+        check_selections(lock, images)
+        return tuple(locked_choice(image, lock.selected[image.name].tags) for image in images)
+
+    def _offer(self, lock: Lock | None, manifest: Manifest, scope: Scope) -> Offer:
         engine = self.registries.engine
         if scope.locked and engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
-        lock = complete_lock(lock, self.file, scope.targets, required=scope.locked)
         if lock is None:
             return engine
-        own = frozenset(repositories(self.file.manifest, self.target))
+        check_complete(lock, manifest, scope.targets)
+        own = frozenset(repositories(manifest, self.target))
         return LockedOffer(engine, lock, ask_sources=not scope.locked, own=own)
 
 

@@ -8,12 +8,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from pydantic_core import PydanticKnownError
 
 from replsync.manifest.grammar import TagPattern, refused
+from replsync.oci.digest import sha256
 
 DEFAULT_MAX = 50
 MAX_PATTERN = 255
 """Characters of a range or a regular expression."""
 
 _GROUP = "version"
+_LONGEST = 1000
+"""Characters of a text that stands in a lock file."""
+
 _RANGE_SCHEMA = {"type": ["string", "number"], "minLength": 1, "maxLength": MAX_PATTERN}
 _REGEX_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN, "format": "regex"}
 _HIGHEST = 10_000
@@ -124,3 +128,12 @@ class Select(BaseModel):
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def chosen_by(select: Select | None, source: object) -> str:
+    """Return what tells a selection from any other: the selector, and where its tags come from.
+
+    It stands in lock files, so that a long one is shortened to its digest.
+    """
+    text = f"{select}, of {source}"
+    return text if len(text) <= _LONGEST else str(sha256(text.encode()))

@@ -6,7 +6,7 @@ the others but their place among the newest.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from semver import Version
 
 from replsync.errors import InvalidInput
 from replsync.manifest.faults import shown
+from replsync.manifest.labels import concern
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.manifest.select import Select
 from replsync.manifest.versions import VersionRange, parse_range, version_of
@@ -54,6 +55,44 @@ class Selection:
         return len(self.chosen) + sum(self.left_out.values())
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The tags that an image's `select` stands for; `selection` is None where a lock file says it."""
+
+    image: str
+    select: Select
+    tags: tuple[str, ...]
+    selection: Selection | None = None
+
+    def check(self) -> None:
+        """Raise InvalidInput where these are more tags than the selector may choose."""
+        if len(self.tags) > self.select.bound:
+            raise InvalidInput(
+                f"select tags for {self.image}: {len(self.tags)} fit, and `select` may choose {self.select.bound}",
+                hint="choose fewer, such as the `newest: 5`, or allow more with `max`",
+            )
+
+    @property
+    def why(self) -> str:
+        """Why a tag is among them."""
+        more = " (as locked)"
+        if self.selection:
+            fitting = len(self.tags) + self.selection.left_out.get(LeftOut.OLDER, 0)
+            more = f" of {fitting} that fit" if self.select.newest else ""
+        return f"chosen by `select`: {self.select}{more}"
+
+    @property
+    def summary(self) -> str:
+        """What was chosen, and how many tags were left out for which reason."""
+        if self.selection is None:
+            return f"{self.image}: `select` ({self.select}) chooses {_tags(len(self.tags))}, by the lock file"
+        left_out = ", ".join(f"{count} {kind}" for kind, count in self.selection.left_out.items())
+        return (
+            f"{self.image}: `select` ({self.select}) chooses {len(self.tags)} of the source's "
+            f"{_tags(self.selection.of)}{f'; left out: {left_out}' if left_out else ''}"
+        )
+
+
 def selected(select: Select, tags: Iterable[str]) -> Selection:
     """Return what `select` chooses of `tags`, whatever their order.
 
@@ -77,17 +116,56 @@ def fits(select: Select, tag: str) -> bool:
     return not isinstance(_Judge.of(select).judged(tag), LeftOut)
 
 
-def with_selected(manifest: Manifest, chosen: Mapping[str, Iterable[str]]) -> Manifest:
-    """Return the manifest with these tags listed, by the name of their image; each comes from the image's source.
+def locked_choice(image: Image, tags: tuple[str, ...]) -> Choice:
+    """Return the choice that a lock file has. Raises InvalidInput where it is larger than the selector may make it."""
+    if image.select is None:
+        raise AssertionError("only what an image selects is locked")
+    choice = Choice(image.name, image.select, tags)
+    choice.check()
+    return choice
+
+
+def with_choices(manifest: Manifest, choices: Iterable[Choice]) -> Manifest:
+    """Return the manifest with the chosen tags listed; each comes from the image's source.
 
     A tag that the image lists or retires by itself stays what it is.
     """
+    chosen = {choice.image: choice.tags for choice in choices}
     images = tuple(_with_tags(image, chosen.get(image.name, ())) for image in manifest.images)
     return manifest.model_copy(update={"images": images})
 
 
+def in_need(manifest: Manifest, patterns: Sequence[str]) -> tuple[Image, ...]:
+    """Return the images whose selection has to be known for what `patterns` stand for; for everything without any.
+
+    It hasn't for a tag that the image lists or retires by name: a tag is retired without its source.
+    """
+    return tuple(image for image in manifest.images if image.select and _needs(image, patterns))
+
+
+def _needs(image: Image, patterns: Sequence[str]) -> bool:
+    named = {f"{image.name}:{tag}" for tag in _named(image)}
+    return not patterns or any(concern((pattern,), image.name) and pattern not in named for pattern in patterns)
+
+
+def _named(image: Image) -> set[str]:
+    return {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
+
+
+def floating(image: Image, tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags that may well move with others: 1.8 beside 1.8.3, where it isn't said to be mutable; sorted."""
+    tags = set(tags)
+    return tuple(
+        sorted(
+            tag
+            for tag in tags
+            if not image.is_mutable(tag) and any(other.startswith(f"{tag}.") for other in tags) and version_of(tag)
+        )
+    )
+
+
 def _with_tags(image: Image, chosen: Iterable[str]) -> Image:
-    named = {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
+    named = _named(image)
     added = tuple(Tag(tag=tag) for tag in chosen if tag not in named)
     return image.model_copy(update={"tags": (*image.tags, *added)}) if added else image
 
@@ -143,6 +221,10 @@ class _Judge:
         if found is None:
             return None
         return (found["version"] or "") if "version" in self.pattern.groupindex else tag
+
+
+def _tags(count: int) -> str:
+    return f"{count} tag{'' if count == 1 else 's'}"
 
 
 def _compiled(pattern: str | None) -> "Pattern[str] | None":

@@ -104,6 +104,7 @@ def plan_schema() -> dict[str, Any]:
             },
             targets={"description": "The patterns that chose a part of it.", "type": "array", "items": _TEXT},
             warnings={"description": "What is to be known of the plan.", "type": "array", "items": _TEXT},
+            notes={"description": "What is to be known besides.", "type": "array", "items": _TEXT},
             summary=_object("How many actions of each kind.", **{str(kind): _COUNT for kind in Kind}),
             actions={"description": "Sorted by image and tag.", "type": "array", "items": {"$ref": "#/$defs/action"}},
             digest=_said(_DIGEST, "The sha256 of this document without this member."),

@@ -66,6 +66,7 @@ def _notes(plan: Plan) -> Iterable[str]:
     yield from (f"Warning: {clean(warning)}" for warning in plan.warnings[:named])
     if len(plan.warnings) > named:
         yield f"Warning: and {len(plan.warnings) - named} more; --format json has them all."
+    yield from (f"Note: {clean(note)}." for note in plan.notes)
     missed = [action.label for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None]
     if missed:
         more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""

@@ -1,7 +1,8 @@
 """Looks up the sources for a lock file, and offers to a plan what the lock file says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import assert_never
 
 from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, UsageError
@@ -140,7 +141,12 @@ async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceNam
     return dict(zip(names, await together(map(one, names)), strict=True))
 
 
-async def check(lock: Lock, manifest: Manifest, offer: Offer) -> LockCheck:
-    """Look up each source that the lock has and the manifest needs, and compare."""
+async def check(
+    lock: Lock,
+    manifest: Manifest,
+    offer: Offer,
+    chosen: Mapping[str, Iterable[str] | ReplsyncError] = MappingProxyType({}),
+) -> LockCheck:
+    """Look up each source that the lock has and the manifest needs, and compare; see `compared` for the others."""
     found = await look_up((source for source in needed(manifest) if source in lock.digests), offer)
-    return compared(lock, manifest, found)
+    return compared(lock, manifest, found, chosen)

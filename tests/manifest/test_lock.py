@@ -1,5 +1,6 @@
 """The lock file: its text, what it has to hold, and everything that can be wrong with it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from replsync.errors import InvalidInput, UsageError
 from replsync.manifest.faults import Fault, InvalidManifest
-from replsync.manifest.lock import Lock, Renewal, lock_path, lock_text, missing, needed, read_lock, renewed, superfluous
+from replsync.manifest.lock import Lock, Renewal, lock_path, missing, needed, renewed, superfluous
+from replsync.manifest.lock_text import lock_text, read_lock
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.source_name import SourceName, parse_source
@@ -47,6 +49,10 @@ def lock(*sources: str) -> Lock:
     return Lock(NAME, {named(source): sha256(source.encode()) for source in sources})
 
 
+def text_of(digests: Mapping[SourceName, Digest]) -> str:
+    return lock_text(Lock(NAME, digests))
+
+
 def fault_of(text: str) -> Fault:
     """Return the one thing that is wrong with the lock file `text`."""
     (fault,) = faults_of(text)
@@ -83,7 +89,7 @@ def test_a_lock_has_a_line_for_each_source_sorted_by_name() -> None:
         named("docker-daemon:worker:dev"): TWO,
         named("docker://[::1]:5000/a/b:1"): ONE,
     }
-    assert lock_text(digests) == (
+    assert text_of(digests) == (
         f"{HEADER}version: 1\n"
         "sources:\n"
         f"  docker-daemon:worker:dev: {TWO}\n"
@@ -95,31 +101,31 @@ def test_a_lock_has_a_line_for_each_source_sorted_by_name() -> None:
 
 
 def test_a_lock_of_nothing_says_so() -> None:
-    assert lock_text({}) == f"{HEADER}version: 1\nsources: {{}}\n"
+    assert text_of({}) == f"{HEADER}version: 1\nsources: {{}}\n"
 
 
 @given(LOCKED)
 def test_what_is_written_is_what_is_read(digests: dict[SourceName, Digest]) -> None:
-    assert read_lock(lock_text(digests).encode(), NAME) == Lock(NAME, digests)
+    assert read_lock(text_of(digests).encode(), NAME) == Lock(NAME, digests)
 
 
 @given(LOCKED, st.randoms(use_true_random=False))
 def test_the_text_does_not_depend_on_the_order(digests: dict[SourceName, Digest], random: Any) -> None:
     shuffled = list(digests.items())
     random.shuffle(shuffled)
-    assert lock_text(dict(shuffled)) == lock_text(digests)
+    assert text_of(dict(shuffled)) == text_of(digests)
 
 
 @given(LOCKED)
 def test_every_source_has_its_own_line_and_they_are_sorted(digests: dict[SourceName, Digest]) -> None:
-    keys = [line.strip().rpartition(": ")[0] for line in lock_text(digests).splitlines()[3:]]
+    keys = [line.strip().rpartition(": ")[0] for line in text_of(digests).splitlines()[3:]]
     assert keys == sorted(map(str, digests))
 
 
 def test_the_longest_names_that_can_be_looked_up_are_read_back() -> None:
     host = ".".join(["a" * 61] * 4) + ":65535"  # RFC 1035, 2.3.4: 255 octets
     digests = {named(f"{host}/{'b' * 255}:{'c' * 128}"): ONE}
-    assert read_lock(lock_text(digests).encode(), NAME).digests == digests
+    assert read_lock(text_of(digests).encode(), NAME).digests == digests
 
 
 def test_a_source_is_needed_with_its_tag_and_all_that_it_stands_for() -> None:
@@ -170,12 +176,12 @@ def test_what_the_lock_lacks_and_what_it_has_too_much_is_told() -> None:
 @given(manifests())
 def test_nothing_is_missing_or_too_much_once_all_is_locked(data: dict[str, Any]) -> None:
     images = Manifest.model_validate(data)
-    written = lock_text({source: sha256(str(source).encode()) for source in renewed(None, images, []).sought})
+    written = text_of({source: sha256(str(source).encode()) for source in renewed(None, images, []).sought})
     current = read_lock(written.encode(), NAME)
     assert missing(current, images) == {}
     assert superfluous(current, images) == ()
     again = renewed(current, images, [])
-    assert lock_text(again.kept) == written
+    assert text_of(again.kept) == written
     assert again.sought == {}
 
 
@@ -336,7 +342,7 @@ def test_any_bytes_are_a_lock_or_refused(data: bytes) -> None:
     except InvalidInput as error:
         refusal = str(error)
     else:
-        assert read_lock(lock_text(read.digests).encode(), NAME) == read
+        assert read_lock(text_of(read.digests).encode(), NAME) == read
         return
     assert f" in {NAME}" in refusal
     assert all(char == "\n" or char.isprintable() for char in refusal)

@@ -1,11 +1,12 @@
 """What a lock file holds now, and what has moved, as text."""
 
 from replsync.errors import NotFound
-from replsync.manifest.lock import CheckedSource, Finding, LockCheck, Moved, NotLocked, NotRead, Same
+from replsync.manifest.lock import CheckedSource, Finding, Lock, LockCheck, Moved, NotLocked, NotRead, Same
 from replsync.oci.source_name import parse_source
 from replsync.render.lock import check_text, lock_changes
 from tests.plan.situations import digest
 
+NAME = "x.lock.yaml"
 WORKER, WEB, OTHER = (parse_source(f"ghcr.io/acme/{name}") for name in ("worker:1", "web:1", "other:1"))
 OLD, NEW = digest("D"), digest("E")
 OLD_SHORT, NEW_SHORT = "3f39d5c348e5", "a9f51566bd67"
@@ -16,19 +17,19 @@ def checked(finding: Finding, *labels: str) -> LockCheck:
 
 
 def test_what_lock_has_changed_is_listed_by_source() -> None:
-    changes = lock_changes("x.lock.yaml", {WORKER: OLD, WEB: OLD, OTHER: OLD}, {WORKER: NEW, OTHER: OLD})
+    changes = lock_changes(Lock(NAME, {WORKER: OLD, WEB: OLD, OTHER: OLD}), Lock(NAME, {WORKER: NEW, OTHER: OLD}))
     assert changes == (
         f"  - docker://ghcr.io/acme/web:1  {OLD_SHORT} -> (none)\n"
         f"  ~ docker://ghcr.io/acme/worker:1  {OLD_SHORT} -> {NEW_SHORT}\n"
         "x.lock.yaml: 2 sources, 2 changed\n"
     )
-    assert lock_changes("x.lock.yaml", {}, {WEB: OLD}) == (
+    assert lock_changes(None, Lock(NAME, {WEB: OLD})) == (
         f"  + docker://ghcr.io/acme/web:1  (none) -> {OLD_SHORT}\nx.lock.yaml: 1 source, 1 changed\n"
     )
 
 
 def test_without_a_change_only_the_count_is_told() -> None:
-    assert lock_changes("x.lock.yaml", {WEB: OLD}, {WEB: OLD}) == "x.lock.yaml: 1 source, no changes\n"
+    assert lock_changes(Lock(NAME, {WEB: OLD}), Lock(NAME, {WEB: OLD})) == "x.lock.yaml: 1 source, no changes\n"
     assert check_text(checked(Same(OLD))) == "Lock: 1 source; all as locked.\n"
 
 
