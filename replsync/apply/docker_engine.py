@@ -25,7 +25,7 @@ from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
 from replsync.registry.client import RegistryClient
-from replsync.registry.trees import read_transformed
+from replsync.registry.trees import read_kept, read_tree
 from replsync.sources.by_name import Sources
 from replsync.sources.docker_daemon import in_daemon
 from replsync.sources.image_source import Content
@@ -57,12 +57,13 @@ class DockerEngine:
                 return await self._sources.of(recipe).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
-                read = await read_transformed(self._client.fetch, name.reference, recipe.transforms)
+                kept = await read_kept(self._client.fetch, name.reference, recipe.transforms)
+                tree = await read_tree(self._client.fetch, name.reference, kept)
                 self._refuse_others(name, recipe.transforms.platforms, await self._own_platform())
-                image = choose(read.tree, await self._own_platform(), name)
+                image = choose(tree, await self._own_platform(), name)
                 exact = RegistrySource(name.reference.repository.at(image.digest))
                 self._images[exact] = image
-                return Resolved(exact, None, image.config.digest, whole=read.source.digest, notes=read.notes)
+                return Resolved(exact, None, image.config.digest, whole=kept.source.digest, notes=kept.notes)
             case _:
                 assert_never(recipe.source)
 

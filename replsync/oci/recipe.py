@@ -92,9 +92,9 @@ def select(index: ImageIndex, attestations: Sequence[Descriptor], transforms: Tr
     return Selection(rewritten, tuple(notes))
 
 
-def refuse_unfit(root: Document, transforms: Transforms) -> None:
-    """Raise UnsupportedImage where `root`, an image by itself, is an attestation that is not to be pushed."""
-    if isinstance(root, ImageManifest) and root.is_attestation and transforms.attestations != "keep":
+def refuse_attestation(root: Document) -> None:
+    """Raise UnsupportedImage where `root`, which is named as an image, is an attestation."""
+    if isinstance(root, ImageManifest) and root.is_attestation:
         raise UnsupportedImage(
             "it is no image but an attestation (in-toto), which says how another image was made",
             hint="name the image that it belongs to",

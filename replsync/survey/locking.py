@@ -87,7 +87,7 @@ class LockedOffer:
             try:
                 return await self._offer.identify(Recipe(name, transforms), held)
             except RegistryError as error:
-                if error.status != 404 or not locked:
+                if not locked or not (isinstance(error, NotFound) or error.status == 404):
                     raise
                 raise self._gone(error) from error
         if self.daemon_pushes:
