@@ -124,7 +124,8 @@ def _unfit_selector(image: object, at: Path) -> Iterator[Contradiction]:
     if not isinstance(select, dict | BaseModel):
         return
     path = (*at, "select")
-    if not any(_get(select, key) for key in ("semver", "regex", "newest")):
+    said = set(select) if isinstance(select, dict) else {"semver", "regex", "newest"}  # a slip may be meant for one
+    if not any(_get(select, key) for key in said - {"exclude", "max"}):
         yield Contradiction(path, "`select` doesn't say what it chooses", "add `semver`, `regex` or `newest`")
     if _get(select, "newest") and _get(select, "max"):
         yield Contradiction((*path, "max"), "`newest` is a bound by itself, so `max` means nothing", "remove it")

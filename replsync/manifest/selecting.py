@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from regex import Pattern
 
 _ZERO = Version(0)
-_PATIENCE = 1.0
+_PATIENCE = 0.2
 """Seconds of CPU time that one tag may take to be matched; a sound expression takes millionths."""
 
 
@@ -216,7 +216,7 @@ class _Judge:
         except TimeoutError as error:
             raise InvalidInput(
                 f"match {shown(tag)} with the regex {shown(self.select.regex or '')}: it takes too long",
-                hint="a repetition inside of a repetition, such as (a+)+, tries each way to split a text: make it one",
+                hint="what matches a text in many ways, such as (a|aa)+, is tried in each of them: make it plainer",
             ) from error
         if found is None:
             return None

@@ -12,7 +12,7 @@ from typing import Literal
 from semver import Version
 
 _TAG = re.compile(r"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(?:-([0-9A-Za-z.-]+))?")
-_PARTIAL = r"v?([0-9]+|[xX*])(?:\.([0-9]+|[xX*]))?(?:\.([0-9]+|[xX*])(?:-([0-9A-Za-z.-]+))?)?"
+_PARTIAL = r"v?([0-9]+|[xX*])(?:\.([0-9]+|[xX*])(?:\.([0-9]+|[xX*])(?:-([0-9A-Za-z.-]+))?)?)?"
 _SIMPLE = re.compile(rf"(<=|>=|<|>|=|~>?|\^)?[ ]*{_PARTIAL}(?=[ ,]|$)")
 _HYPHEN = re.compile(rf"{_PARTIAL} +- +{_PARTIAL}")
 _LEAST = "0"
@@ -115,7 +115,7 @@ def _simple(text: str) -> Iterator[tuple[str, _Partial]]:
     while at < len(text):
         found = _SIMPLE.match(text, at)
         if not found:
-            raise ValueError(f"{text[at:].split()[0]!r} is no part of a range")
+            raise ValueError(f"{text[at:].partition(' ')[0]!r} is no part of a range")
         op, *partial = found.groups()
         yield op or "=", _partial(tuple(partial))
         at = found.end()
@@ -130,8 +130,10 @@ def _partial(parts: tuple[str | None, ...]) -> _Partial:
         if number is None or number in "xX*":
             break
         given.append(int(number))
-    if any(number and number not in "xX*" for number in numbers[len(given) :]) or (prerelease and len(given) < 3):
+    if any(number and number not in "xX*" for number in numbers[len(given) :]):
         raise ValueError("behind an `x` or `*` there is no number")
+    if prerelease and len(given) < 3:
+        raise ValueError(f"{prerelease!r} is the prerelease of what has three numbers")
     if prerelease and _version(parts) is None:
         raise ValueError(f"{prerelease!r} is no prerelease")
     return _Partial(tuple(given), prerelease)
