@@ -29,7 +29,7 @@ from replsync.manifest.selecting import Choice, in_need, locked_choice, with_cho
 from replsync.oci.digest import Digest
 from replsync.oci.source_name import SourceName
 from replsync.render.lock import check_text, lock_changes
-from replsync.survey.locking import check, look_up
+from replsync.survey.locking import check, look_up, what_is_pushed
 from replsync.survey.selecting import choices, settled
 
 _MEND = "mend the sources, or sign in to their registries"
@@ -80,14 +80,17 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
         manifest = workspace.file.manifest
         with asking(no_color):
             selections = await _selections(old, workspace, upgrade)
-            renewal = renewed(old, with_choices(manifest, selections), upgrade)
+            resolved = with_choices(manifest, selections)
+            renewal = renewed(old, resolved, upgrade)
             found = await look_up(renewal.sought, workspace.registries.engine)
+            digests = {**renewal.kept, **_resolved(found)}
+            pushed = await what_is_pushed(old, renewal, resolved, digests, workspace.registries.engine)
     path = lock_path(workspace.file.name)
     sources = {image.name: image.source for image in manifest.images}
     selected = {
         one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in selections
     }
-    new = Lock(path, {**renewal.kept, **_resolved(found)}, selected)
+    new = Lock(path, digests, selected, pushed)
     if new != old:
         write_whole(Path(path), lock_text(new).encode(), "the lock file")
     print(lock_changes(old, new), end="")

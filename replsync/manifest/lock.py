@@ -17,6 +17,7 @@ from replsync.manifest.labels import is_chosen
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.select import chosen_by
 from replsync.oci.digest import Digest
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 
@@ -33,12 +34,15 @@ class LockedTags:
 class Lock:
     """A lock file that was read: its name, and the digest of each source, which names a tag and no digest.
 
-    `selected` has what each image's `select` chose, by the image's name.
+    `selected` has what each image's `select` chose, by the image's name;
+    `pushed` what becomes of an image on its way (`lock_pushed`): by the text of
+    the transforms and its digest, the digest that is pushed or what that image is made from.
     """
 
     name: str
     digests: Mapping[SourceName, Digest]
     selected: Mapping[str, LockedTags] = field(default_factory=dict)
+    pushed: Mapping[str, Mapping[Digest, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,25 +131,31 @@ class CheckedSelection:
 class LockCheck:
     """A lock beside its manifest and its sources, all sorted by source; nothing needs what is `superfluous`.
 
-    `selections` are sorted by image; no image of the manifest selects what is `unselected`.
+    `selections` are sorted by image; no image of the manifest selects what is
+    `unselected`. Of the images that `unsaid` stand for the lock doesn't say what is pushed.
     """
 
     sources: tuple[CheckedSource, ...]
     superfluous: tuple[SourceName, ...]
     selections: tuple[CheckedSelection, ...] = ()
     unselected: tuple[str, ...] = ()
+    unsaid: tuple[Recipe, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether the lock fits the manifest, wherever the sources have moved."""
         findings = [*(one.finding for one in self.sources), *(one.finding for one in self.selections)]
-        return not (self.superfluous or self.unselected) and not any(isinstance(one, NotLocked) for one in findings)
+        return not (self.superfluous or self.unselected or self.unsaid) and not any(
+            isinstance(one, NotLocked) for one in findings
+        )
 
     @property
     def is_current(self) -> bool:
         """Whether every source that the manifest needs is what the lock says, and every selector chooses the same."""
-        return all(isinstance(one.finding, Same) for one in self.sources) and all(
-            isinstance(one.finding, SameTags) for one in self.selections
+        return (
+            all(isinstance(one.finding, Same) for one in self.sources)
+            and all(isinstance(one.finding, SameTags) for one in self.selections)
+            and not self.unsaid
         )
 
 

@@ -18,7 +18,8 @@ VERSION = 1
 
 _HEADER = "# Written by `replsync lock`: what each source was when it was looked up. Commit it with the manifest."
 _KEYS = ("version", "sources")
-_MORE_KEYS = ("selected",)
+_MORE_KEYS = ("selected", "pushed")
+_MADE = re.compile(r"sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})( split to [1-9][0-9]{0,18})?")
 _SELECTED_KEYS = ("by", "tags")
 _CONFLICT = re.compile(r"(<{7}|\|{7}|={7}|>{7})( |$)")
 _ANEW = "take the file as it was committed, or remove it and run `replsync lock`"
@@ -33,7 +34,15 @@ def lock_text(lock: Lock) -> str:
     digests = lock.digests
     lines = [f"  {source}: {digests[source]}" for source in sorted(digests, key=str)]
     sources = ["sources:" if lines else "sources: {}", *lines]
-    return "\n".join([_HEADER, f"version: {VERSION}", *_selected(lock.selected), *sources, ""])
+    return "\n".join([_HEADER, f"version: {VERSION}", *_selected(lock.selected), *sources, *_pushed(lock.pushed), ""])
+
+
+def _pushed(pushed: Mapping[str, Mapping[Digest, str]]) -> Iterator[str]:
+    if pushed:
+        yield "pushed:"
+    for changes in sorted(pushed):
+        yield f"  {spelled(changes, in_flow=False)}:"
+        yield from (f"    {digest}: {pushed[changes][digest]}" for digest in sorted(pushed[changes]))
 
 
 def _selected(selected: Mapping[str, LockedTags]) -> Iterator[str]:
@@ -64,7 +73,7 @@ def read_lock(data: bytes, name: str) -> Lock:
     reading.file(tree.value, tree.places)
     if reading.faults:
         raise InvalidManifest(name, reading.faults)
-    return Lock(name, reading.digests, reading.selected)
+    return Lock(name, reading.digests, reading.selected, reading.pushed)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class _Reading:
     faults: list[Fault]
     digests: dict[SourceName, Digest] = field(default_factory=dict)
     selected: dict[str, LockedTags] = field(default_factory=dict)
+    pushed: dict[str, dict[Digest, str]] = field(default_factory=dict)
 
     def file(self, value: Value, places: Places) -> None:
         if not isinstance(value, dict) or not isinstance(places, MappingPlaces):
@@ -87,6 +97,8 @@ class _Reading:
                 self._fault(places.start, f"the file has no `{key}`", _ANEW)
         if "selected" in value:
             self._selections(value["selected"], places.values["selected"])
+        if "pushed" in value:
+            self._pushed(value["pushed"], places.values["pushed"])
         for key in value.keys() - {*_KEYS, *_MORE_KEYS}:
             self._fault(places.keys[key], f"the file has the unknown key {shown(key)}", "remove it")
 
@@ -159,6 +171,26 @@ class _Reading:
             return value
         self._fault(position, f"{_said(value)} is not a tag", _WITHOUT)
         return None
+
+    def _pushed(self, value: Value, places: Places) -> None:
+        if not isinstance(value, dict) or not isinstance(places, MappingPlaces):
+            message = f"`pushed` is {_said(value)}, expected what becomes of images on their way"
+            self._fault(_start(places), message, "remove it, and run `replsync lock`")
+            return
+        for changes, written in value.items():
+            inner = places.values[changes]
+            if not isinstance(written, dict) or not isinstance(inner, MappingPlaces):
+                message = f"what is pushed with {shown(changes)} is {_said(written)}, expected a mapping of digests"
+                self._fault(_start(inner), message, _WITHOUT)
+                continue
+            self.pushed[changes] = {}
+            for key, pushed in written.items():
+                digest = self._digest("what is changed", key, inner.keys[key])
+                if not isinstance(pushed, str) or not _MADE.fullmatch(pushed):
+                    message = f"what {shown(key)} becomes is {_said(pushed)}, expected a digest"
+                    self._fault(_start(inner.values[key]), message, _WITHOUT)
+                elif digest:
+                    self.pushed[changes][digest] = pushed
 
     def _fault(self, position: Position, message: str, proposal: str) -> None:
         self.faults.append(self.text.fault(position, message, proposal))

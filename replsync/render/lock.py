@@ -36,8 +36,19 @@ def lock_changes(old: Lock | None, new: Lock) -> str:
         for source in sorted(before.keys() | after.keys(), key=str)
         if before.get(source) != after.get(source)
     ]
+    lines += _pushed(old.pushed if old else {}, new.pushed)
     changed = f"{len(lines)} changed" if lines else "no changes"
     return "\n".join([*lines, f"{clean(new.name)}: {_counted(len(after), len(new.selected))}, {changed}", ""])
+
+
+def _pushed(old: Mapping[str, Mapping[Digest, str]], new: Mapping[str, Mapping[Digest, str]]) -> Iterator[str]:
+    """What becomes of a digest never changes: it is only ever added, and taken away when nothing needs it."""
+    before, after = ({(key, digest): said for key in one for digest, said in one[key].items()} for one in (old, new))
+    for changes, digest in sorted(before.keys() ^ after.keys()):
+        key = (changes, digest)
+        said = before.get(key) or after[key]
+        becomes = "goes unchanged" if said == digest else f"becomes {said if ' ' in said else short(Digest(said))}"
+        yield f"  {'+' if key in after else '-'} {short(digest)}  {becomes}  ({clean(changes)})"
 
 
 def _selected(old: Mapping[str, LockedTags], new: Mapping[str, LockedTags]) -> Iterator[str]:
@@ -67,10 +78,11 @@ def check_text(found: LockCheck) -> str:
     lines = [f"{line}  (for {_labels(one)})" for one in found.sources if (line := _checked(one))]
     lines += [f"  - {source}  nothing in the manifest needs it" for source in found.superfluous]
     lines = [*_selections(found), *lines]
+    lines += [f"  + {one.source}  what is pushed of it is not in the lock file" for one in found.unsaid]
     counts = {
         "moved": _count(found, Moved, OtherTags),
         "can't be read": _count(found, NotRead, TagsNotRead),
-        "not in the lock file": _count(found, NotLocked),
+        "not in the lock file": _count(found, NotLocked) + len(found.unsaid),
         "not needed": len(found.superfluous) + len(found.unselected),
     }
     said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "all as locked"
