@@ -21,7 +21,7 @@ from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.platform import Platform, listed
 from replsync.oci.recipe import Recipe
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
 from replsync.registry.client import RegistryClient
@@ -64,6 +64,8 @@ class DockerEngine:
                 exact = RegistrySource(name.reference.repository.at(image.digest))
                 self._images[exact] = image
                 return Resolved(exact, None, image.config.digest, whole=kept.source.digest, notes=kept.notes)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -83,6 +85,8 @@ class DockerEngine:
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -108,6 +112,8 @@ class DockerEngine:
                     await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
                 case DaemonSource() as name:
                     image = await self._sources.daemon(name).identifier()
+                case LayoutSource() | SavedSource():
+                    raise _not_in_daemon(recipe.source)
                 case _:
                     assert_never(recipe.source)
             await self._refuse_changed(target)
@@ -151,6 +157,13 @@ class DockerEngine:
 
                 self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
             return self._platform
+
+
+def _not_in_daemon(name: LayoutSource | SavedSource) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"{name}: the docker engine pushes what the daemon has, and this is a file",
+        hint="use --engine registry, or load it into the daemon and name docker-daemon:NAME",
+    )
 
 
 def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:

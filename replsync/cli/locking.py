@@ -71,7 +71,7 @@ async def _check_lock(connection: Connection, no_color: bool) -> LockCheck:
             taken = [one for image in manifest.images if (one := _as_locked(lock, image) or now.get(image.name))]
             resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
             chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
-            return await check(lock, resolved, workspace.registries.engine, chosen)
+            return await check(lock, resolved, workspace.registries.engine, workspace.folder, chosen)
 
 
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
@@ -82,7 +82,7 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
             selections = await _selections(old, workspace, upgrade)
             resolved = with_choices(manifest, selections)
             renewal = renewed(old, resolved, upgrade)
-            found = await look_up(renewal.sought, workspace.registries.engine)
+            found = await look_up(renewal.sought, workspace.registries.engine, workspace.folder)
             digests = {**renewal.kept, **_resolved(found)}
             pushed = await what_is_pushed(old, renewal, resolved, digests, workspace.registries.engine)
     path = lock_path(workspace.file.name)

@@ -65,6 +65,11 @@ class Workspace:
     target: Target
     registries: Registries
 
+    @property
+    def folder(self) -> str:
+        """The manifest's, from which the paths of its sources start."""
+        return str(Path(self.file.name).parent)
+
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
         lock, lock_digest = read_lock_beside(self.file.name) or (None, None)
@@ -73,7 +78,7 @@ class Workspace:
         selections = await self._selections(lock, scope)
         manifest = with_choices(self.file.manifest, selections)
         offer = self._offer(lock, manifest, scope)
-        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets)
+        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets, self.folder)
         actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
         actions = capped(explained(actions, self.file.manifest, selections), manifest.policy.max_tombstones)
         plan = await self.planned(actions, offer, found, scope.targets, lock_digest)
@@ -124,7 +129,7 @@ class Workspace:
             return engine
         check_complete(lock, manifest, scope.targets)
         own = frozenset(repositories(manifest, self.target))
-        return LockedOffer(engine, lock, ask_sources=not scope.locked, own=own)
+        return LockedOffer(engine, lock.located(self.folder), ask_sources=not scope.locked, own=own)
 
 
 def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:

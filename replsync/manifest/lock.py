@@ -1,12 +1,13 @@
 """The lock file `replicated-images.lock.yaml`: every source of a manifest, and the digest that it resolved to.
 
 It holds what a tag was at its source when somebody looked: for a registry's
-image the digest of its image manifest or index, for a daemon's the image ID.
+image the digest of its image manifest or index, for a daemon's the image ID. An
+image in an OCI layout is as a registry's, one in an archive of `docker save` as a daemon's.
 A source that the manifest pins by digest needs no entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import assert_never
@@ -19,7 +20,14 @@ from replsync.manifest.select import chosen_by
 from replsync.oci.digest import Digest
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    located,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Lock:
     digests: Mapping[SourceName, Digest]
     selected: Mapping[str, LockedTags] = field(default_factory=dict)
     pushed: Mapping[str, Mapping[Digest, str]] = field(default_factory=dict)
+
+    def located(self, folder: str) -> "Lock":
+        """Return it with paths that start from where that of `folder`, the manifest's, does. Raises InvalidInput."""
+        return replace(self, digests={located(source, folder): digest for source, digest in self.digests.items()})
 
 
 @dataclass(frozen=True)
@@ -273,6 +285,10 @@ def is_pinned(source: SourceName) -> bool:
             return reference.digest is not None
         case DaemonSource(name):
             return not isinstance(name, Reference)
+        case LayoutSource():
+            return source.digest is not None
+        case SavedSource():
+            return False
         case _:
             assert_never(source)
 

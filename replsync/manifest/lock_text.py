@@ -12,7 +12,7 @@ from replsync.manifest.spelling import spelled, spelled_tag
 from replsync.manifest.yaml_tree import Empty, ListPlaces, MappingPlaces, Places, Value, read_tree
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference, is_path, is_tag
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+from replsync.oci.source_name import DaemonSource, RegistrySource, SavedSource, SourceName, parse_source
 
 VERSION = 1
 
@@ -29,7 +29,7 @@ _WITHOUT = "remove this line, and run `replsync lock`"
 def lock_text(lock: Lock) -> str:
     """Return the lock file that says this: a line for each source and for each selected tag, sorted.
 
-    No source needs quotes in YAML: it starts with `docker`, and no colon in it has a blank behind it.
+    No source needs quotes in YAML: it starts with `docker` or `oci`, and has no blank in it.
     """
     digests = lock.digests
     lines = [f"  {source}: {digests[source]}" for source in sorted(digests, key=str)]
@@ -210,6 +210,8 @@ def _locked_source(text: str) -> SourceName:
         raise ValueError("it is pinned by its digest, and needs no entry")
     match source:
         case RegistrySource(Reference(tag=None)) | DaemonSource(Reference(tag=None)):
+            raise ValueError("it names no tag")
+        case SavedSource(name=Reference(tag=None)):
             raise ValueError("it names no tag")
         case _ if str(source) != text:
             # One way to write each, so that none can be there twice.
