@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from replsync.cli.manifest_file import read, tag_of, target_of
 from replsync.errors import InvalidInput, SeveralInvalid, UsageError
 from replsync.manifest.read import ManifestFile
+from replsync.manifest.selecting import Choice, with_choices
 from replsync.oci.reference import Reference
 from replsync.plan.claims import Claims, Member, contradictions
 from replsync.plan.planner import Target
@@ -79,6 +81,19 @@ def members_of(files: Iterable[ManifestFile]) -> tuple[Member, ...]:
     members = tuple(of_each(lambda file: Member(file, target_of(file.manifest, Path.cwd(), os.environ)), files))
     _refuse(contradictions(members))
     return members
+
+
+def with_chosen(members: Sequence[Member], chosen: Sequence[Sequence[Choice]]) -> tuple[Member, ...]:
+    """Return the members with the tags listed that their selectors chose.
+
+    Raises InvalidInput where two members contradict each other by that.
+    """
+    listed = tuple(
+        replace(member, file=replace(member.file, manifest=with_choices(member.file.manifest, own)))
+        for member, own in zip(members, chosen, strict=True)
+    )
+    _refuse(contradictions(listed))
+    return listed
 
 
 def validated(given: Sequence[Path]) -> tuple[ManifestFile, ...]:

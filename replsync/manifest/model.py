@@ -37,6 +37,7 @@ from replsync.manifest.grammar import (
     Truth,
     refused,
 )
+from replsync.manifest.select import Select
 from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import LayoutSource, RegistrySource, SourceName, pinned, source_for_tag
 
@@ -149,6 +150,12 @@ class Image(_Part):
         default=(),
         description="Tags that the registry should have. One with neither a source nor a digest must merely exist.",
         examples=[["1.10", {"tag": "1.11.0", "source": "docker-daemon:worker:dev"}]],
+    )
+    select: Select | None = Field(
+        default=None,
+        description="Which of the source's tags are taken besides those under `tags`, by the same names. It needs a "
+        "source that is a repository in a registry.",
+        examples=[{"semver": ">=1.8 <2", "newest": 5}],
     )
     retired: tuple[Retired, ...] = Field(
         default=(),
