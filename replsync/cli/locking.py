@@ -3,31 +3,39 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from replsync.cli.choosing import as_locked
 from replsync.cli.files import write_whole
 from replsync.cli.lock_file import read_lock_beside
+from replsync.cli.manifests import of_each
 from replsync.cli.options import Connection, Ends
 from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
 from replsync.cli.running import run
-from replsync.cli.workspace import Workspace, opened
+from replsync.cli.workspace import Registries, opened
 from replsync.errors import InvalidInput, ReplsyncError, SignInError
+from replsync.manifest.choice import Choice, in_need, with_choices
+from replsync.manifest.labels import is_chosen
 from replsync.manifest.lock import (
     Lock,
     LockCheck,
     LockedTags,
     NotRead,
+    Renewal,
     TagsNotRead,
     chooses_anew,
     lock_path,
-    locked_tags,
+    needed,
     renewed,
 )
 from replsync.manifest.lock_text import lock_text
-from replsync.manifest.model import Image
+from replsync.manifest.model import Manifest
+from replsync.manifest.read import ManifestFile
 from replsync.manifest.select import chosen_by
-from replsync.manifest.selecting import Choice, in_need, locked_choice, with_choices
 from replsync.oci.digest import Digest
 from replsync.oci.source_name import SourceName
+from replsync.plan.claims import Member
+from replsync.registry.together import together
+from replsync.render.harmless import clean
 from replsync.render.lock import check_text, lock_changes
 from replsync.survey.locking import check, look_up, what_is_pushed
 from replsync.survey.selecting import choices, settled
@@ -36,81 +44,123 @@ _MEND = "mend the sources, or sign in to their registries"
 
 
 def write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
-    """Resolve what the lock file lacks, and what is to be upgraded, and write it."""
+    """Resolve what the lock files lack, and what is to be upgraded, and write them."""
     run(_write_lock(connection, upgrade, no_color))
 
 
 def check_lock(connection: Connection, no_color: bool) -> None:
-    """Say where the lock file doesn't fit the manifest, and which sources have moved. Ends with 2 where there are any.
+    """Say where a lock file doesn't fit its manifest, and which sources have moved. Ends with 2 where there are any.
 
     Raises InvalidInput where there is no lock file.
     """
     found = run(_check_lock(connection, no_color))
-    print(check_text(found), end="")
-    unread = [one.finding.error for one in found.sources if isinstance(one.finding, NotRead)]
-    untold = [one.finding.error for one in found.selections if isinstance(one.finding, TagsNotRead)]
+    for name, one in found:
+        if len(found) > 1:
+            print(f"{clean(name)}:")
+        print(check_text(one), end="")
+    sources = [source.finding for _, one in found for source in one.sources]
+    unread = [finding.error for finding in sources if isinstance(finding, NotRead)]
+    selections = [selection.finding for _, one in found for selection in one.selections]
+    untold = [finding.error for finding in selections if isinstance(finding, TagsNotRead)]
     if unread:
-        raise _all_of(
-            [*unread, *untold], f"lock --check: {len(unread)} of {_sources(len(found.sources))} can't be read"
-        )
+        said = f"lock --check: {len(unread)} of {_sources(len(sources))} can't be read"
+        raise _all_of([*unread, *untold], said)
     if untold:
-        raise _all_of(untold, f"lock --check: what {len(untold)} selectors choose by now can't be said")
-    if not found.is_current:
+        raise _all_of(untold, f"lock --check: {len(untold)} of {len(selections)} selections can't be made now")
+    if not all(one.is_current for _, one in found):
         raise Ends(CHANGES)
 
 
-async def _check_lock(connection: Connection, no_color: bool) -> LockCheck:
+async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str, LockCheck]]:
     async with opened(connection) as workspace:
-        lock = _read(workspace)
-        if lock is None:
-            path = lock_path(workspace.file.name)
-            raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
-        manifest = workspace.file.manifest
+        locks = of_each(_needed_lock, [member.file for member in workspace.members])
         with asking(no_color):
-            now = await choices(in_need(manifest, ()), workspace.registries.client)
-            taken = [one for image in manifest.images if (one := _as_locked(lock, image) or now.get(image.name))]
-            resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
-            chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
-            return await check(lock, resolved, workspace.registries.engine, workspace.folder, chosen)
+            found = await together(
+                _checked(lock, member, workspace.registries)
+                for lock, member in zip(locks, workspace.members, strict=True)
+            )
+    return [(lock.name, one) for lock, one in zip(locks, found, strict=True)]
+
+
+async def _checked(lock: Lock, member: Member, registries: Registries) -> LockCheck:
+    """A selector that the lock doesn't have stands for what it chooses now."""
+    manifest = member.file.manifest
+    now = await choices(in_need(manifest, ()), registries.client)
+    taken = [as_locked(lock, image) or now[image.name] for image in in_need(manifest, ())]
+    resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
+    chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
+    return await check(lock, resolved, registries.engine, member.folder, chosen)
+
+
+def _shared_out(patterns: Sequence[str], manifests: Sequence[Manifest]) -> list[list[str]]:
+    """Return for each manifest the patterns that match in it; those that match nowhere are everybody's fault."""
+    matching = [[one for one in patterns if _matches(one, manifest)] for manifest in manifests]
+    lost = [one for one in patterns if not any(one in own for own in matching)]
+    return [[*own, *lost] for own in matching]
+
+
+def _matches(pattern: str, manifest: Manifest) -> bool:
+    labels = (label for some in needed(manifest).values() for label in some)
+    return any(is_chosen(label, pattern) for label in labels) or any(
+        chooses_anew(image, (pattern,)) for image in manifest.images
+    )
+
+
+def _needed_lock(file: ManifestFile) -> Lock:
+    lock = _read(file)
+    if lock is None:
+        path = lock_path(file.name)
+        raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
+    return lock
 
 
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
+    """All sources first: where one can't be resolved, no lock file is written."""
     async with opened(connection) as workspace:
-        old = _read(workspace)
-        manifest = workspace.file.manifest
+        members, engine = workspace.members, workspace.registries.engine
+        old = of_each(_read, [member.file for member in members])
         with asking(no_color):
-            selections = await _selections(old, workspace, upgrade)
-            resolved = with_choices(manifest, selections)
-            renewal = renewed(old, resolved, upgrade)
-            found = await look_up(renewal.sought, workspace.registries.engine, workspace.folder)
-            digests = {**renewal.kept, **_resolved(found)}
-            pushed = await what_is_pushed(old, renewal, resolved, digests, workspace.registries.engine)
-    path = lock_path(workspace.file.name)
-    sources = {image.name: image.source for image in manifest.images}
-    selected = {
-        one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in selections
-    }
-    new = Lock(path, digests, selected, pushed)
-    if new != old:
-        write_whole(Path(path), lock_text(new).encode(), "the lock file")
-    print(lock_changes(old, new), end="")
+            selections = await together(
+                _selections(lock, member, upgrade, workspace.registries)
+                for lock, member in zip(old, members, strict=True)
+            )
+            manifests = [
+                with_choices(member.file.manifest, some) for member, some in zip(members, selections, strict=True)
+            ]
+            patterns = _shared_out(upgrade, manifests)
+            renewals = [renewed(*one) for one in zip(old, manifests, patterns, strict=True)]
+            found = await together(
+                look_up(renewal.sought, engine, member.folder)
+                for renewal, member in zip(renewals, members, strict=True)
+            )
+            digests = _resolved(renewals, found)
+            pushed = await together(
+                what_is_pushed(*one, engine) for one in zip(old, renewals, manifests, digests, strict=True)
+            )
+    for member, lock, chosen, resolved, becomes in zip(members, old, selections, digests, pushed, strict=True):
+        new = Lock(lock_path(member.file.name), resolved, _locked(member.file.manifest, chosen), becomes)
+        if new != lock:
+            write_whole(Path(new.name), lock_text(new).encode(), "the lock file")
+        print(lock_changes(lock, new), end="")
 
 
-def _as_locked(lock: Lock | None, image: Image) -> Choice | None:
-    tags = locked_tags(lock, image)
-    return None if tags is None else locked_choice(image, tags)
-
-
-async def _selections(old: Lock | None, workspace: Workspace, upgrade: Sequence[str]) -> tuple[Choice, ...]:
+async def _selections(
+    lock: Lock | None, member: Member, upgrade: Sequence[str], registries: Registries
+) -> tuple[Choice, ...]:
     """What the lock file has of each selector, unless it is to choose anew; else what it chooses now."""
+    images = in_need(member.file.manifest, ())
     kept = {
-        image.name: locked
-        for image in workspace.file.manifest.images
-        if not chooses_anew(image, upgrade) and (locked := _as_locked(old, image))
+        image.name: choice
+        for image in images
+        if not chooses_anew(image, upgrade) and (choice := as_locked(lock, image))
     }
-    others = [image for image in in_need(workspace.file.manifest, ()) if image.name not in kept]
-    made = settled(await choices(others, workspace.registries.client))
+    made = settled(await choices([image for image in images if image.name not in kept], registries.client))
     return (*kept.values(), *made)
+
+
+def _locked(manifest: Manifest, chosen: Sequence[Choice]) -> dict[str, LockedTags]:
+    sources = {image.name: image.source for image in manifest.images}
+    return {one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in chosen}
 
 
 def _all_of(errors: Sequence[ReplsyncError], message: str) -> ReplsyncError:
@@ -123,19 +173,25 @@ def _sources(count: int) -> str:
     return f"{count} source{'' if count == 1 else 's'}"
 
 
-def _read(workspace: Workspace) -> Lock | None:
-    found = read_lock_beside(workspace.file.name)
+def _read(file: ManifestFile) -> Lock | None:
+    found = read_lock_beside(file.name)
     return found[0] if found else None
 
 
-def _resolved(found: Mapping[SourceName, Digest | ReplsyncError]) -> dict[SourceName, Digest]:
-    """Raise ReplsyncError where one can't be resolved, with all of them."""
-    errors = [error for error in found.values() if isinstance(error, ReplsyncError)]
+def _resolved(
+    renewals: Sequence[Renewal], found: Sequence[Mapping[SourceName, Digest | ReplsyncError]]
+) -> list[dict[SourceName, Digest]]:
+    """Return the digests for each lock file. Raises ReplsyncError where one can't be resolved, with all of them."""
+    every = [one for some in found for one in some.values()]
+    errors = [one for one in every if isinstance(one, ReplsyncError)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         said = "".join(f"\n  {error.in_full}" for error in errors)
         raise _all_of(
-            errors, f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}"
+            errors, f"lock: {len(errors)} of {_sources(len(every))} can't be resolved; nothing was written:{said}"
         )
-    return {source: digest for source, digest in found.items() if not isinstance(digest, ReplsyncError)}
+    return [
+        {**renewal.kept, **{source: one for source, one in now.items() if not isinstance(one, ReplsyncError)}}
+        for renewal, now in zip(renewals, found, strict=True)
+    ]

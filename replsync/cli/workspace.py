@@ -1,7 +1,7 @@
 """Wiring: from options to everything that a plan or an apply needs."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,36 +9,37 @@ from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
+from replsync.cli.choosing import Settled, choose
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import check_complete, check_selections, check_there, read_lock_beside
-from replsync.cli.manifest_file import read, target_of
+from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.errors import UsageError
+from replsync.manifest.choice import in_need
 from replsync.manifest.lock import Lock
-from replsync.manifest.model import Manifest, Transfer
-from replsync.manifest.read import ManifestFile
-from replsync.manifest.selecting import Choice, in_need, locked_choice, with_choices
+from replsync.manifest.model import Transfer
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
+from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.layer_sizes import limited, unmeasured
-from replsync.plan.planner import Target, decide
+from replsync.plan.planner import decide, in_order
 from replsync.plan.release_references import Mention, mentions
-from replsync.plan.selection import doubts, explained
+from replsync.plan.selection import explained
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.together import together
 from replsync.registry.transport import TimeLimits, Transport
 from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
-from replsync.survey.selecting import choices, settled
 
 if TYPE_CHECKING:
     from replsync.apply.docker_engine import DockerEngine
@@ -58,116 +59,138 @@ class Registries:
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """One run: the manifest and its target, and what talks to the registries."""
+class Part:
+    """What becomes of one manifest: its actions, what offers the images for them, and its lock file's digest."""
 
-    file: ManifestFile
-    target: Target
+    member: Member
+    actions: tuple[Action, ...]
+    offer: Offer
+    mentions: tuple[Mention, ...]
+    lock: Digest | None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run: the manifests and their targets, and what talks to the registries."""
+
+    members: tuple[Member, ...]
     registries: Registries
 
-    @property
-    def folder(self) -> str:
-        """The manifest's, from which the paths of its sources start."""
-        return str(Path(self.file.name).parent)
-
     async def plan(self, scope: Scope) -> Plan:
-        """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
-        lock, lock_digest = read_lock_beside(self.file.name) or (None, None)
-        found = mentions_of(self.file)
-        check_there(lock, self.file, required=scope.locked)
-        selections = await self._selections(lock, scope)
-        manifest = with_choices(self.file.manifest, selections)
-        offer = self._offer(lock, manifest, scope)
-        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets, self.folder)
-        actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
-        actions = capped(explained(actions, self.file.manifest, selections), manifest.policy.max_tombstones)
-        plan = await self.planned(actions, offer, found, scope.targets, lock_digest)
-        warnings = (*doubts(manifest, selections), *plan.warnings)
-        return replace(plan, warnings=warnings, notes=tuple(choice.summary for choice in selections))
+        """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
+        locks = of_each(lambda member: self._lock(member, scope), self.members)
+        found = mentions_of(self.members)
+        settled = await choose(self.members, [lock for lock, _ in locks], scope.targets, self.registries.client)
+        offers = of_each(lambda pair: self._offer(pair[0], pair[1][0], scope), zip(settled, locks, strict=True))
+        decided = await self._decided(settled, offers, scope)
+        chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
+        parts = []
+        for one, actions, offer, named, (_, lock) in zip(settled, decided, offers, found, locks, strict=True):
+            manifest = one.written.file.manifest
+            safe = protected(explained(actions, manifest, one.choices), manifest, one.written.target, named)
+            parts.append(Part(one.written, capped(safe, manifest.policy.max_tombstones), offer, named, lock))
+        plan = await self.planned(parts, scope.targets)
+        several = len(settled) > 1
+        warnings = [said for one in settled for said in one.doubts(several=several)]
+        notes = [said for one in settled for said in one.summaries(several=several)]
+        return replace(plan, warnings=(*warnings, *plan.warnings), notes=tuple(notes))
 
-    async def planned(
-        self,
-        actions: Iterable[Action],
-        offer: Offer,
-        found: Iterable[Mention],
-        targets: tuple[str, ...],
-        lock: Digest | None,
-    ) -> Plan:
-        """Return the plan with these actions, with their bytes filled in, and none that sends too large a layer.
+    async def _decided(
+        self, settled: Sequence[Settled], offers: Sequence[Offer], scope: Scope
+    ) -> list[tuple[Action, ...]]:
+        """The actions of each manifest. A tag that another one names is that one's, and unlisted nowhere."""
+        client, claims = self.registries.client, Claims.of([one.member for one in settled])
 
-        `lock` is the digest of the lock file.
-        """
+        async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
+            situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
+            actions = decide(member.file.manifest, situation)
+            return tuple(action for action in actions if claims.owner(action.reference) is member)
+
+        return await together(of(one.member, offer) for one, offer in zip(settled, offers, strict=True))
+
+    async def planned(self, parts: Sequence[Part], targets: tuple[str, ...]) -> Plan:
+        """Return the plan of these parts, with their bytes filled in, and none that sends too large a layer."""
         by_daemon = self.registries.engine.daemon_pushes
-        limit = self.file.manifest.policy.max_layer_size
-        loads = await measured(tuple(actions), offer, self.registries.blobs)
+        actions: list[Action] = []
+        warnings: list[str] = []
+        for part in parts:
+            limit = part.member.file.manifest.policy.max_layer_size
+            loads = await measured(part.actions, part.offer, self.registries.blobs)
+            actions += limited(loads, limit, by_daemon=by_daemon)
+            warnings += [*unmeasured(loads, limit), *unresolved(part.mentions)]
         return Plan(
             TOOL,
             time_of_plan(os.environ),
-            (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
-            limited(loads, limit, by_daemon=by_daemon),
+            tuple(
+                PlannedManifest(file.name, file.sha256, target.registry, target.app, part.lock)
+                for part in parts
+                for file, target in [(part.member.file, part.member.target)]
+            ),
+            in_order(actions),
             "docker" if by_daemon else "registry",
             targets,
-            (*unmeasured(loads, limit), *unresolved(found)),
+            tuple(dict.fromkeys(warnings)),
         )
 
-    async def _selections(self, lock: Lock | None, scope: Scope) -> tuple[Choice, ...]:
-        """What the selectors choose, as far as that matters: what the lock says, if there is one."""
-        images = in_need(self.file.manifest, scope.targets)
-        if lock is None:
-            return settled(await choices(images, self.registries.client))
-        check_selections(lock, images)
-        return tuple(locked_choice(image, lock.selected[image.name].tags) for image in images)
-
-    def _offer(self, lock: Lock | None, manifest: Manifest, scope: Scope) -> Offer:
-        engine = self.registries.engine
-        if scope.locked and engine.daemon_pushes:
+    def _lock(self, member: Member, scope: Scope) -> tuple[Lock | None, Digest | None]:
+        """The lock file, and its digest."""
+        if scope.locked and self.registries.engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
+        lock, digest = read_lock_beside(member.file.name) or (None, None)
+        check_there(lock, member.file, required=scope.locked)
+        if lock is not None:
+            check_selections(lock, in_need(member.file.manifest, scope.targets))
+        return lock, digest
+
+    def _offer(self, settled: Settled, lock: Lock | None, scope: Scope) -> Offer:
+        engine, member = self.registries.engine, settled.member
         if lock is None:
             return engine
-        check_complete(lock, manifest, scope.targets)
-        own = frozenset(repositories(manifest, self.target))
-        return LockedOffer(engine, lock.located(self.folder), ask_sources=not scope.locked, own=own)
+        check_complete(lock, member.file.manifest, scope.targets)
+        own = frozenset(member.repositories)
+        return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own)
 
 
-def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:
-    """Return what the release files that the manifest names refer to. Raises InvalidInput where they can't be read."""
-    files = release_files(file.manifest.releases, Path(file.name).parent)
-    target = target_of(file.manifest, Path.cwd(), os.environ)
-    paths = [repository.path for repository in repositories(file.manifest, target)]
-    return mentions(files, paths, frozenset({target.registry, *file.manifest.registry_aliases}))
+def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
+    """Return for each manifest what the release files that any of them names refer to.
 
-
-def repositories(manifest: Manifest, target: Target) -> list[Repository]:
-    """Return the manifest's repositories at the target."""
-    return [target.repository(image.name) for image in manifest.images]
+    Raises InvalidInput where they can't be read.
+    """
+    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
+    files = tuple(dict.fromkeys(file for some in read for file in some))
+    return [
+        mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members
+    ]
 
 
 @asynccontextmanager
 async def opened(connection: Connection) -> AsyncIterator[Workspace]:
-    """Read the manifest and make ready to talk to its registries. Raises InvalidInput."""
-    async with at_work(connection, read(connection.file)) as workspace:
+    """Read the manifests and make ready to talk to their registries. Raises InvalidInput."""
+    async with at_work(connection, read_all(connection.files)) as workspace:
         yield workspace
 
 
 @asynccontextmanager
-async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
-    """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
-    target = target_of(file.manifest, Path.cwd(), os.environ)
-    siblings = repositories(file.manifest, target)
-    async with connected(connection, file.manifest.transfer, target.registry, siblings) as registries:
-        yield Workspace(file, target, registries)
+async def at_work(connection: Connection, members: tuple[Member, ...]) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of manifests that were read."""
+    siblings = [repository for member in members for repository in member.repositories]
+    async with connected(connection, members, siblings) as registries:
+        yield Workspace(members, registries)
 
 
 @asynccontextmanager
 async def connected(
-    connection: Connection, transfer: Transfer, registry: str, siblings: Iterable[Repository]
+    connection: Connection, members: Sequence[Member], siblings: Iterable[Repository]
 ) -> AsyncIterator[Registries]:
-    """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
-    credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
-    settings = settings_of(connection, transfer)
+    """Make ready to talk to the manifests' registries, of which `siblings` may have blobs to mount, and to sources."""
+    tokens: dict[str, Credential] = {}
+    for member in members:
+        tokens |= token_credential(member.target.registry, os.environ)
+    credentials = CredentialStore(os.environ, Path.home(), tokens)
+    settings = settings_of(connection, [member.file.manifest.transfer for member in members])
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
@@ -186,11 +209,16 @@ def _engine(name: EngineName, client: RegistryClient, blobs: BlobMap) -> "Regist
             assert_never(name)
 
 
-def settings_of(connection: Connection, transfer: Transfer) -> Settings:
-    """Return how to talk to registries: what the command line says goes before the manifest."""
-    smallest, largest = transfer.chunk_sizes
+def settings_of(connection: Connection, transfers: Sequence[Transfer]) -> Settings:
+    """Return how to talk to registries: what the command line says goes before the manifests.
+
+    Where manifests differ the most careful of them counts for all: the fewest requests, the narrowest sizes.
+    """
+    sizes = [transfer.chunk_sizes for transfer in transfers]
+    largest = min(most for _, most in sizes)
+    smallest = min(max(least for least, _ in sizes), largest)
     return Settings(
-        parallelism=connection.parallelism or transfer.parallelism,
+        parallelism=connection.parallelism or min(transfer.parallelism for transfer in transfers),
         plain_http=frozenset(connection.plain_http),
         chunks=ChunkBounds(smallest=smallest, largest=largest),
     )

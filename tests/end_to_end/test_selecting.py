@@ -257,7 +257,7 @@ def test_a_lock_file_without_a_selection_is_outgrown(place: Place) -> None:
 def test_check_tells_that_a_list_cannot_be_read(locked: Place) -> None:
     locked.proxy.script = lambda asked: error(403, "DENIED") if "/tags/" in asked.path else None
     done = locked.workplace.run("lock", "--check")
-    assert_refused(done, 4, "what 1 selectors choose by now can't be said")
+    assert_refused(done, 4, "1 of 1 selections can't be made now")
     assert "  ! worker  select tags for worker: list the tags of" in done.stdout
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from replsync.manifest.choice import Choice, with_choices
 from replsync.manifest.model import Manifest
 from replsync.manifest.select import Select
-from replsync.manifest.selecting import Choice, selected, with_choices
+from replsync.manifest.selecting import selected
 from replsync.oci.tag_state import Absent
 from replsync.plan.action import Kind
 from replsync.plan.planner import UNLISTED_REASON, UNSELECTED_REASON, Situation, Target, decide
