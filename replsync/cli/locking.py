@@ -1,8 +1,9 @@
 """`replsync lock`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from replsync.cli.choosing import as_locked
 from replsync.cli.files import write_whole
 from replsync.cli.lock_file import read_lock_beside
 from replsync.cli.manifests import of_each
@@ -10,8 +11,9 @@ from replsync.cli.options import Connection, Ends
 from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
 from replsync.cli.running import run
-from replsync.cli.workspace import Workspace, opened
+from replsync.cli.workspace import Registries, opened
 from replsync.errors import InvalidInput, ReplsyncError, SignInError
+from replsync.manifest.choice import Choice, in_need, with_choices
 from replsync.manifest.labels import is_chosen
 from replsync.manifest.lock import (
     Lock,
@@ -22,14 +24,13 @@ from replsync.manifest.lock import (
     TagsNotRead,
     chooses_anew,
     lock_path,
-    locked_tags,
     needed,
     renewed,
 )
 from replsync.manifest.lock_text import lock_text
-from replsync.manifest.model import Image, Manifest
+from replsync.manifest.model import Manifest
+from replsync.manifest.read import ManifestFile
 from replsync.manifest.select import chosen_by
-from replsync.manifest.selecting import Choice, in_need, locked_choice, with_choices
 from replsync.oci.digest import Digest
 from replsync.oci.source_name import SourceName
 from replsync.plan.claims import Member
@@ -62,110 +63,104 @@ def check_lock(connection: Connection, no_color: bool) -> None:
     selections = [selection.finding for _, one in found for selection in one.selections]
     untold = [finding.error for finding in selections if isinstance(finding, TagsNotRead)]
     if unread:
-        raise _all_of([*unread, *untold], f"lock --check: {len(unread)} of {_sources(len(sources))} can't be read")
+        said = f"lock --check: {len(unread)} of {_sources(len(sources))} can't be read"
+        raise _all_of([*unread, *untold], said)
     if untold:
-        raise _all_of(untold, f"lock --check: what {len(untold)} selectors choose by now can't be said")
+        raise _all_of(untold, f"lock --check: {len(untold)} of {len(selections)} selections can't be made now")
     if not all(one.is_current for _, one in found):
         raise Ends(CHANGES)
 
 
 async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str, LockCheck]]:
     async with opened(connection) as workspace:
-        locks = of_each(_needed_lock, workspace.members)
+        locks = of_each(_needed_lock, [member.file for member in workspace.members])
         with asking(no_color):
             found = await together(
-                _checked(lock, member, workspace) for lock, member in zip(locks, workspace.members, strict=True)
+                _checked(lock, member, workspace.registries)
+                for lock, member in zip(locks, workspace.members, strict=True)
             )
     return [(lock.name, one) for lock, one in zip(locks, found, strict=True)]
 
 
-async def _checked(lock: Lock, member: Member, workspace: Workspace) -> LockCheck:
+async def _checked(lock: Lock, member: Member, registries: Registries) -> LockCheck:
+    """A selector that the lock doesn't have stands for what it chooses now."""
     manifest = member.file.manifest
-    now = await choices(in_need(manifest, ()), workspace.registries.client)
-    taken = [one for image in manifest.images if (one := _as_locked(lock, image) or now.get(image.name))]
+    now = await choices(in_need(manifest, ()), registries.client)
+    taken = [as_locked(lock, image) or now[image.name] for image in in_need(manifest, ())]
     resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
     chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
-    return await check(lock, resolved, workspace.registries.engine, member.folder, chosen)
+    return await check(lock, resolved, registries.engine, member.folder, chosen)
+
+
+def _shared_out(patterns: Sequence[str], manifests: Sequence[Manifest]) -> list[list[str]]:
+    """Return for each manifest the patterns that match in it; those that match nowhere are everybody's fault."""
+    matching = [[one for one in patterns if _matches(one, manifest)] for manifest in manifests]
+    lost = [one for one in patterns if not any(one in own for own in matching)]
+    return [[*own, *lost] for own in matching]
+
+
+def _matches(pattern: str, manifest: Manifest) -> bool:
+    labels = (label for some in needed(manifest).values() for label in some)
+    return any(is_chosen(label, pattern) for label in labels) or any(
+        chooses_anew(image, (pattern,)) for image in manifest.images
+    )
+
+
+def _needed_lock(file: ManifestFile) -> Lock:
+    lock = _read(file)
+    if lock is None:
+        path = lock_path(file.name)
+        raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
+    return lock
 
 
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
     """All sources first: where one can't be resolved, no lock file is written."""
     async with opened(connection) as workspace:
         members, engine = workspace.members, workspace.registries.engine
-        old = of_each(_read, members)
+        old = of_each(_read, [member.file for member in members])
         with asking(no_color):
-            chosen = await together(
-                _selections(lock, member, workspace, upgrade) for lock, member in zip(old, members, strict=True)
+            selections = await together(
+                _selections(lock, member, upgrade, workspace.registries)
+                for lock, member in zip(old, members, strict=True)
             )
-            manifests = [with_choices(member.file.manifest, own) for member, own in zip(members, chosen, strict=True)]
+            manifests = [
+                with_choices(member.file.manifest, some) for member, some in zip(members, selections, strict=True)
+            ]
             patterns = _shared_out(upgrade, manifests)
             renewals = [renewed(*one) for one in zip(old, manifests, patterns, strict=True)]
             found = await together(
                 look_up(renewal.sought, engine, member.folder)
                 for renewal, member in zip(renewals, members, strict=True)
             )
-            _refuse_unresolved([one for some in found for one in some.values()])
-            digests = [_all_digests(*one) for one in zip(renewals, found, strict=True)]
+            digests = _resolved(renewals, found)
             pushed = await together(
-                what_is_pushed(lock, renewal, manifest, own, engine)
-                for lock, renewal, manifest, own in zip(old, renewals, manifests, digests, strict=True)
+                what_is_pushed(*one, engine) for one in zip(old, renewals, manifests, digests, strict=True)
             )
-    for lock, member, own, sources, becomes in zip(old, members, chosen, digests, pushed, strict=True):
-        new = Lock(lock_path(member.file.name), sources, _locked_selections(member, own), becomes)
+    for member, lock, chosen, resolved, becomes in zip(members, old, selections, digests, pushed, strict=True):
+        new = Lock(lock_path(member.file.name), resolved, _locked(member.file.manifest, chosen), becomes)
         if new != lock:
             write_whole(Path(new.name), lock_text(new).encode(), "the lock file")
         print(lock_changes(lock, new), end="")
 
 
-def _all_digests(renewal: Renewal, found: dict[SourceName, Digest | ReplsyncError]) -> dict[SourceName, Digest]:
-    resolved = {source: one for source, one in found.items() if not isinstance(one, ReplsyncError)}
-    return {**renewal.kept, **resolved}
-
-
-def _locked_selections(member: Member, chosen: Sequence[Choice]) -> dict[str, LockedTags]:
-    sources = {image.name: image.source for image in member.file.manifest.images}
-    return {one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in chosen}
-
-
-def _as_locked(lock: Lock | None, image: Image) -> Choice | None:
-    tags = locked_tags(lock, image)
-    return None if tags is None else locked_choice(image, tags)
-
-
 async def _selections(
-    old: Lock | None, member: Member, workspace: Workspace, upgrade: Sequence[str]
+    lock: Lock | None, member: Member, upgrade: Sequence[str], registries: Registries
 ) -> tuple[Choice, ...]:
     """What the lock file has of each selector, unless it is to choose anew; else what it chooses now."""
-    manifest = member.file.manifest
+    images = in_need(member.file.manifest, ())
     kept = {
-        image.name: locked
-        for image in manifest.images
-        if not chooses_anew(image, upgrade) and (locked := _as_locked(old, image))
+        image.name: choice
+        for image in images
+        if not chooses_anew(image, upgrade) and (choice := as_locked(lock, image))
     }
-    others = [image for image in in_need(manifest, ()) if image.name not in kept]
-    made = settled(await choices(others, workspace.registries.client))
+    made = settled(await choices([image for image in images if image.name not in kept], registries.client))
     return (*kept.values(), *made)
 
 
-def _shared_out(patterns: Sequence[str], manifests: Sequence[Manifest]) -> list[list[str]]:
-    """Return for each manifest the patterns that match a tag of it; those that match nowhere are everybody's fault."""
-    labels = [[label for some in needed(manifest).values() for label in some] for manifest in manifests]
-    matching = [[one for one in patterns if any(is_chosen(label, one) for label in own)] for own in labels]
-    lost = [one for one in patterns if not any(one in own for own in matching)]
-    return [[*own, *lost] for own in matching]
-
-
-def _needed_lock(member: Member) -> Lock:
-    lock = _read(member)
-    if lock is None:
-        path = lock_path(member.file.name)
-        raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
-    return lock
-
-
-def _read(member: Member) -> Lock | None:
-    found = read_lock_beside(member.file.name)
-    return found[0] if found else None
+def _locked(manifest: Manifest, chosen: Sequence[Choice]) -> dict[str, LockedTags]:
+    sources = {image.name: image.source for image in manifest.images}
+    return {one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in chosen}
 
 
 def _all_of(errors: Sequence[ReplsyncError], message: str) -> ReplsyncError:
@@ -178,13 +173,25 @@ def _sources(count: int) -> str:
     return f"{count} source{'' if count == 1 else 's'}"
 
 
-def _refuse_unresolved(found: Sequence[Digest | ReplsyncError]) -> None:
-    """Raise ReplsyncError where one can't be resolved, with all of them."""
-    errors = [one for one in found if isinstance(one, ReplsyncError)]
+def _read(file: ManifestFile) -> Lock | None:
+    found = read_lock_beside(file.name)
+    return found[0] if found else None
+
+
+def _resolved(
+    renewals: Sequence[Renewal], found: Sequence[Mapping[SourceName, Digest | ReplsyncError]]
+) -> list[dict[SourceName, Digest]]:
+    """Return the digests for each lock file. Raises ReplsyncError where one can't be resolved, with all of them."""
+    every = [one for some in found for one in some.values()]
+    errors = [one for one in every if isinstance(one, ReplsyncError)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         said = "".join(f"\n  {error.in_full}" for error in errors)
         raise _all_of(
-            errors, f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}"
+            errors, f"lock: {len(errors)} of {_sources(len(every))} can't be resolved; nothing was written:{said}"
         )
+    return [
+        {**renewal.kept, **{source: one for source, one in now.items() if not isinstance(one, ReplsyncError)}}
+        for renewal, now in zip(renewals, found, strict=True)
+    ]

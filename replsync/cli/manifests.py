@@ -2,14 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from replsync.cli.manifest_file import read, tag_of, target_of
 from replsync.errors import InvalidInput, SeveralInvalid, UsageError
 from replsync.manifest.read import ManifestFile
-from replsync.manifest.selecting import Choice, with_choices
 from replsync.oci.reference import Reference
 from replsync.plan.claims import Claims, Member, contradictions
 from replsync.plan.planner import Target
@@ -67,7 +65,7 @@ def of_each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
             errors += error.errors
         except InvalidInput as error:
             errors.append(error)
-    _refuse(errors)
+    refuse(errors)
     return done
 
 
@@ -79,21 +77,8 @@ def read_all(given: Sequence[Path]) -> tuple[Member, ...]:
 def members_of(files: Iterable[ManifestFile]) -> tuple[Member, ...]:
     """Return the members of a run. Raises InvalidInput where one names no application, or two contradict each other."""
     members = tuple(of_each(lambda file: Member(file, target_of(file.manifest, Path.cwd(), os.environ)), files))
-    _refuse(contradictions(members))
+    refuse(contradictions(members))
     return members
-
-
-def with_chosen(members: Sequence[Member], chosen: Sequence[Sequence[Choice]]) -> tuple[Member, ...]:
-    """Return the members with the tags listed that their selectors chose.
-
-    Raises InvalidInput where two members contradict each other by that.
-    """
-    listed = tuple(
-        replace(member, file=replace(member.file, manifest=with_choices(member.file.manifest, own)))
-        for member, own in zip(members, chosen, strict=True)
-    )
-    _refuse(contradictions(listed))
-    return listed
 
 
 def validated(given: Sequence[Path]) -> tuple[ManifestFile, ...]:
@@ -114,7 +99,7 @@ def validated(given: Sequence[Path]) -> tuple[ManifestFile, ...]:
         except InvalidInput:
             target = Target(file.manifest.registry, "")  # whichever it will be: it is the same for all of these
         members.append(Member(file, target))
-    _refuse([*errors, *contradictions(members)])
+    refuse([*errors, *contradictions(members)])
     return tuple(member.file for member in members)
 
 
@@ -154,7 +139,8 @@ def _reference(name: str, member: Member) -> Reference | None:
         return None
 
 
-def _refuse(errors: Sequence[InvalidInput]) -> None:
+def refuse(errors: Sequence[InvalidInput]) -> None:
+    """Raise InvalidInput where there are any, with all of them."""
     if len(errors) == 1:
         raise errors[0]
     if errors:

@@ -31,6 +31,7 @@ from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import is_whole, read_tag
 from replsync.render.harmless import clean
 
+_NEVER = "; what `select` is never to choose goes below its `exclude`"
 _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
 
 
@@ -227,7 +228,7 @@ def _refuse_unknown(move: _Move, plan: Plan) -> None:
         tags = ", ".join(tag.tag for tag in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
         raise InvalidInput(
             f"retire {move.label}: neither {move.file.name} nor the registry has such a tag",
-            hint=f"check its name; {move.image} has {tags or 'no tags'}",
+            hint=f"check its name; {move.image} has {tags or 'no tags'}" + (_NEVER if image.select else ""),
         )
 
 

@@ -3,21 +3,22 @@
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
+from replsync.cli.choosing import Settled, choose
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import check_complete, check_selections, check_there, read_lock_beside
-from replsync.cli.manifests import of_each, read_all, with_chosen
+from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.errors import UsageError
+from replsync.manifest.choice import in_need
 from replsync.manifest.lock import Lock
 from replsync.manifest.model import Transfer
-from replsync.manifest.selecting import Choice, in_need, locked_choice
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
@@ -27,7 +28,7 @@ from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import decide, in_order
 from replsync.plan.release_references import Mention, mentions
-from replsync.plan.selection import doubts, explained
+from replsync.plan.selection import explained
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.chunk_size import ChunkBounds
@@ -39,7 +40,6 @@ from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
 from replsync.survey.measuring import measured
-from replsync.survey.selecting import choices, settled
 
 if TYPE_CHECKING:
     from replsync.apply.docker_engine import DockerEngine
@@ -67,7 +67,6 @@ class Part:
     offer: Offer
     mentions: tuple[Mention, ...]
     lock: Digest | None
-    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,34 +80,33 @@ class Workspace:
         """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
         locks = of_each(lambda member: self._lock(member, scope), self.members)
         found = mentions_of(self.members)
-        choices = await together(self._choices(*one, scope) for one in zip(self.members, locks, strict=True))
-        members = with_chosen(self.members, choices)
-        offers = of_each(lambda one: self._offer(*one, scope), zip(members, locks, strict=True))
-        decided = await self._decided(members, offers, scope)
+        settled = await choose(self.members, [lock for lock, _ in locks], scope.targets, self.registries.client)
+        offers = of_each(lambda pair: self._offer(pair[0], pair[1][0], scope), zip(settled, locks, strict=True))
+        decided = await self._decided(settled, offers, scope)
         chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
         parts = []
-        for member, written, actions, offer, lock, named, own in zip(
-            members, self.members, decided, offers, locks, found, choices, strict=True
-        ):
-            manifest = member.file.manifest
-            safe = protected(actions, manifest, member.target, named)
-            safe = capped(explained(safe, written.file.manifest, own), manifest.policy.max_tombstones)
-            digest = lock[1] if lock else None
-            parts.append(Part(member, safe, offer, named, digest, own))
-        return await self.planned(parts, scope.targets)
+        for one, actions, offer, named, (_, lock) in zip(settled, decided, offers, found, locks, strict=True):
+            manifest = one.written.file.manifest
+            safe = protected(explained(actions, manifest, one.choices), manifest, one.written.target, named)
+            parts.append(Part(one.written, capped(safe, manifest.policy.max_tombstones), offer, named, lock))
+        plan = await self.planned(parts, scope.targets)
+        several = len(settled) > 1
+        warnings = [said for one in settled for said in one.doubts(several=several)]
+        notes = [said for one in settled for said in one.summaries(several=several)]
+        return replace(plan, warnings=(*warnings, *plan.warnings), notes=tuple(notes))
 
     async def _decided(
-        self, members: Sequence[Member], offers: Sequence[Offer], scope: Scope
+        self, settled: Sequence[Settled], offers: Sequence[Offer], scope: Scope
     ) -> list[tuple[Action, ...]]:
         """The actions of each manifest. A tag that another one names is that one's, and unlisted nowhere."""
-        client, claims = self.registries.client, Claims.of(members)
+        client, claims = self.registries.client, Claims.of([one.member for one in settled])
 
         async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
             situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
             actions = decide(member.file.manifest, situation)
             return tuple(action for action in actions if claims.owner(action.reference) is member)
 
-        return await together(of(*one) for one in zip(members, offers, strict=True))
+        return await together(of(one.member, offer) for one, offer in zip(settled, offers, strict=True))
 
     async def planned(self, parts: Sequence[Part], targets: tuple[str, ...]) -> Plan:
         """Return the plan of these parts, with their bytes filled in, and none that sends too large a layer."""
@@ -119,7 +117,6 @@ class Workspace:
             limit = part.member.file.manifest.policy.max_layer_size
             loads = await measured(part.actions, part.offer, self.registries.blobs)
             actions += limited(loads, limit, by_daemon=by_daemon)
-            warnings += doubts(part.member.file.manifest, part.choices)
             warnings += [*unmeasured(loads, limit), *unresolved(part.mentions)]
         return Plan(
             TOOL,
@@ -133,33 +130,25 @@ class Workspace:
             "docker" if by_daemon else "registry",
             targets,
             tuple(dict.fromkeys(warnings)),
-            tuple(choice.summary for part in parts for choice in part.choices),
         )
 
-    def _lock(self, member: Member, scope: Scope) -> tuple[Lock, Digest] | None:
-        """The lock file, and the digest of its bytes."""
-        found = read_lock_beside(member.file.name)
-        check_there(found[0] if found else None, member.file, required=scope.locked)
-        return found
-
-    async def _choices(self, member: Member, lock: tuple[Lock, Digest] | None, scope: Scope) -> tuple[Choice, ...]:
-        """What the selectors choose, as far as that matters: what the lock says, if there is one."""
-        images = in_need(member.file.manifest, scope.targets)
-        if lock is None:
-            return settled(await choices(images, self.registries.client))
-        check_selections(lock[0], images)
-        return tuple(locked_choice(image, lock[0].selected[image.name].tags) for image in images)
-
-    def _offer(self, member: Member, found: tuple[Lock, Digest] | None, scope: Scope) -> Offer:
-        engine = self.registries.engine
-        if scope.locked and engine.daemon_pushes:
+    def _lock(self, member: Member, scope: Scope) -> tuple[Lock | None, Digest | None]:
+        """The lock file, and its digest."""
+        if scope.locked and self.registries.engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
-        if found is None:
+        lock, digest = read_lock_beside(member.file.name) or (None, None)
+        check_there(lock, member.file, required=scope.locked)
+        if lock is not None:
+            check_selections(lock, in_need(member.file.manifest, scope.targets))
+        return lock, digest
+
+    def _offer(self, settled: Settled, lock: Lock | None, scope: Scope) -> Offer:
+        engine, member = self.registries.engine, settled.member
+        if lock is None:
             return engine
-        lock, _ = found
         check_complete(lock, member.file.manifest, scope.targets)
         own = frozenset(member.repositories)
         return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from replsync.manifest.choice import Choice, floating
 from replsync.manifest.model import Manifest
-from replsync.manifest.selecting import Choice, floating
 from replsync.plan.action import Action
 
 _NAMED = 3

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from replsync.errors import PermissionDenied, RegistryError, ReplsyncError, SignInError
+from replsync.manifest.choice import Choice
 from replsync.manifest.model import Image
-from replsync.manifest.selecting import Choice, selected
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import RegistrySource
 from replsync.registry.client import RegistryClient
@@ -42,6 +42,8 @@ async def _choice(image: Image, client: RegistryClient) -> Choice:
     select, source = image.select, image.source
     if select is None or not isinstance(source, RegistrySource):
         raise AssertionError("an image that selects tags has a repository as its source")
+    from replsync.manifest.selecting import selected  # here: few manifests select tags
+
     repository = source.reference.repository
     found = selected(select, await _tags(image, repository, client))
     choice = Choice(image.name, select, found.chosen, found)

@@ -14,6 +14,8 @@ from tests.servers.skopeo import Skopeo
 
 LOCK = "replicated-images.lock.yaml"
 ATTESTED = build_attested([AMD])
+LEFT = ATTESTED.images[0]
+"""What is pushed of ATTESTED."""
 BOTH = build_index([AMD, ARM])
 
 
@@ -36,19 +38,19 @@ def test_what_is_left_of_an_attested_image_is_locked_and_planned_without_its_sou
     place.write(["1", "plain"], source=source)
     done = place.workplace.run("lock")
     assert done.returncode == 0, done.stderr
-    becomes = f"{ATTESTED.digest[7:19]}  becomes {AMD.digest[7:19]}  (attestations strip)"
+    becomes = f"{ATTESTED.digest[7:19]}  becomes {LEFT.digest[7:19]}  (attestations strip)"
     assert f"  + {becomes}\n{LOCK}: 2 sources, 3 changed\n" in done.stdout
     # An image of which nothing is taken away is not listed.
-    assert lock_of(place).endswith(f"pushed:\n  attestations strip:\n    {ATTESTED.digest}: {AMD.digest}\n")
+    assert lock_of(place).endswith(f"pushed:\n  attestations strip:\n    {ATTESTED.digest}: {LEFT.digest}\n")
     assert place.workplace.run("lock").stdout == f"{LOCK}: 2 sources, no changes\n"
     assert place.workplace.run("lock", "--check").returncode == 0
     proxy.asked.clear()
     action = place.workplace.actions("--locked")["worker:1"]
-    assert (action["kind"], action["after"]["digest"]) == ("create", AMD.digest)
+    assert (action["kind"], action["after"]["digest"]) == ("create", LEFT.digest)
     assert action["notes"] == [f"it is changed as {LOCK} says: attestations strip"]
     assert proxy.asked == []
     place.workplace.apply("--locked")
-    assert place.pushed(skopeo) == AMD.manifest
+    assert place.pushed(skopeo) == LEFT.manifest
     proxy.script = lambda _: error(503, "UNAVAILABLE")
     assert place.workplace.is_in_sync("--locked")
 
@@ -88,20 +90,22 @@ def test_a_source_that_is_pinned_in_the_manifest_is_said_too(place: Place) -> No
     place.offer(ATTESTED)
     place.write([{"tag": "1", "source": f"{place.source.host}/{place.repository}@{ATTESTED.digest}"}])
     assert place.workplace.run("lock").returncode == 0
-    assert place.action("--locked")["after"]["digest"] == AMD.digest
+    assert place.action("--locked")["after"]["digest"] == LEFT.digest
 
 
-def test_a_lock_file_from_before_is_read_and_what_it_cannot_know_is_not_pushed(place: Place, skopeo: Skopeo) -> None:
+def test_a_lock_file_from_before_is_read_and_what_it_cannot_know_is_not_pushed(place: Place) -> None:
     place.offer(ATTESTED)
     place.write()
     text = f"version: 1\nsources:\n  docker://{place.source.host}/{place.repository}:1: {ATTESTED.digest}\n"
     (place.workplace.folder / LOCK).write_text(text)
-    assert place.action()["after"]["digest"] == AMD.digest
+    assert place.action()["after"]["digest"] == LEFT.digest
     assert place.action("--locked")["after"]["digest"] == ATTESTED.digest
     done = place.workplace.run("apply", "--locked", "--auto-approve")
-    assert_refused(done, 6, "")
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert f"{LEFT.digest} would be pushed instead of {ATTESTED.digest}, which was planned" in done.stderr + done.stdout
+    assert place.action()["kind"] == "create"
     assert place.workplace.run("lock", "--upgrade", "worker").returncode == 0
-    assert place.action("--locked")["after"]["digest"] == AMD.digest
+    assert place.action("--locked")["after"]["digest"] == LEFT.digest
 
 
 def test_a_platform_that_the_source_lacks_is_not_locked(place: Place) -> None:

@@ -257,7 +257,7 @@ def test_a_lock_file_without_a_selection_is_outgrown(place: Place) -> None:
 def test_check_tells_that_a_list_cannot_be_read(locked: Place) -> None:
     locked.proxy.script = lambda asked: error(403, "DENIED") if "/tags/" in asked.path else None
     done = locked.workplace.run("lock", "--check")
-    assert_refused(done, 4, "what 1 selectors choose by now can't be said")
+    assert_refused(done, 4, "1 of 1 selections can't be made now")
     assert "  ! worker  select tags for worker: list the tags of" in done.stdout
 
 
@@ -270,3 +270,35 @@ def test_a_retired_tag_stays_away_and_the_lock_file_need_not_change(locked: Plac
     assert check.returncode == 0, check.stderr
     assert locked.workplace.run("lock").returncode == 0
     assert locked.workplace.is_in_sync("--locked")
+
+
+def test_of_several_manifests_the_one_that_names_a_tag_has_it(place: Place, skopeo: Skopeo) -> None:
+    source = f"{place.proxy.host}/{place.repository}"
+    for name, worker in (
+        ("a", {"select": {"semver": ">=1.8 <2"}}),
+        ("b", {"tags": [{"tag": "1.9.0", "source": f"{source}:2.0.0"}], "source": source}),
+    ):
+        place.workplace.write(place.sandbox.host, {"name": "worker", "source": source, **worker})
+        place.workplace.manifest.rename(place.workplace.folder / f"{name}.yaml")
+    both = ("-f", "a.yaml", "-f", "b.yaml")
+    plan = place.workplace.run("plan", *both)
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    assert plan.stdout.count("note: chosen by `select`") == 2
+    assert 'Note: a.yaml: worker: `select` (semver ">=1.8 <2") chooses 2 of the source\'s 8 tags' in plan.stdout
+    assert place.workplace.run("lock", *both, "--upgrade", "worker").returncode == 0
+    assert place.workplace.run("lock", *both, "--check").returncode == 0
+    assert place.workplace.run("apply", *both, "--locked", "--auto-approve").returncode == 0
+    assert place.held(skopeo) == {
+        "1.8.0": IMAGES["1.8.0"].digest,
+        "1.9.0": IMAGES["2.0.0"].digest,
+        "1.10.0": IMAGES["1.10.0"].digest,
+    }
+
+
+def test_two_manifests_that_choose_the_same_tag_contradict_each_other(place: Place) -> None:
+    for name in ("a", "b"):
+        place.write({"newest": 1})
+        place.workplace.manifest.rename(place.workplace.folder / f"{name}.yaml")
+    done = place.workplace.run("plan", "-f", "a.yaml", "-f", "b.yaml")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "`worker:2.0.0` belongs to a.yaml" in done.stderr

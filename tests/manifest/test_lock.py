@@ -146,7 +146,7 @@ SELECTED = st.dictionaries(
 MADE = DIGESTS | DIGESTS.map(lambda digest: f"{digest} split to 1900000000")
 PUSHED = st.dictionaries(
     st.sampled_from(["attestations strip", "attestations keep, platforms linux/amd64, layers split over 5"]),
-    st.dictionaries(DIGESTS.map(Digest), MADE, max_size=4),
+    st.dictionaries(DIGESTS.map(Digest), MADE, min_size=1, max_size=4),
 )
 LOCKS = st.builds(Lock, st.just(NAME), LOCKED, SELECTED, PUSHED)
 

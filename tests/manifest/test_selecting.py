@@ -9,9 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replsync.errors import InvalidInput
+from replsync.manifest.choice import Choice, LeftOut, floating, in_need, locked_choice, with_choices
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.select import Select, chosen_by
-from replsync.manifest.selecting import Choice, LeftOut, fits, floating, in_need, locked_choice, selected, with_choices
+from replsync.manifest.selecting import fits, selected
 from replsync.oci.reference import is_tag
 from tests.manifest.strategies import selectors
 
