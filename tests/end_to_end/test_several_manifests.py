@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.end_to_end.proxy import Asked, Reaction, error
 from tests.end_to_end.workplace import Done, Workplace, assert_refused
 from tests.plan.tampering import Document, signed, written
 from tests.servers.images import BuiltImage, build_image
+from tests.servers.layouts import write_layout
 from tests.servers.push import push
 from tests.servers.registry import RegistryServer
 from tests.servers.sandbox import RunningSandbox, StartSandbox
@@ -342,6 +344,27 @@ def test_no_lock_file_is_written_where_a_source_of_one_is_missing(two: Two) -> N
     two.write(B, {"name": "worker", "tags": [{"tag": "1", "source": f"{two.repository(B, 'upstream')}:none"}]})
     assert two.run("lock", *BOTH).returncode == 1
     assert list(two.workplace.folder.glob("**/*.lock.yaml")) == []
+
+
+def test_paths_of_each_start_from_its_own_folder(two: Two, skopeo: Skopeo) -> None:
+    files = {"one/m.yaml": (A, OLD), "two/m.yaml": (B, NEW)}
+    for path, (name, image) in files.items():
+        write_layout(two.workplace.folder / Path(path).parent / "image", {"1": image})
+        worker = {"name": "worker", "tags": [{"tag": "1", "source": "oci:image:1"}]}
+        two.write(path, worker, app=two.app(name), registry=two.at(name).host)
+    every = [option for path in files for option in ("-f", path)]
+    two.done("lock", *every)
+    two.done("lock", "--check", *every)
+    two.done("apply", *every, "--auto-approve")
+    assert (digest(two, skopeo, A, "1"), digest(two, skopeo, B, "1")) == (OLD.digest, NEW.digest)
+
+
+def test_runs_that_name_them_in_another_order_do_not_wait_for_each_other(two: Two) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        orders = (BOTH, (*BOTH[2:], *BOTH[:2]))
+        runs = list(pool.map(lambda order: two.run("apply", *order, "--auto-approve"), orders))
+    assert [run.returncode for run in runs] == [0, 0], [run.stderr for run in runs]
+    two.done("plan", *BOTH, "--detailed-exitcode")
 
 
 # Commands of one tag
