@@ -67,15 +67,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One run: the manifests and their targets, and what talks to the registries."""
+    """One run: the manifests and their targets, and what talks to the registries.
+
+    Nothing is done for `others`, manifests whose releases protect tags all the same.
+    """
 
     members: tuple[Member, ...]
     registries: Registries
+    others: tuple[Member, ...] = ()
 
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
         offers = of_each(lambda member: self._offer(member, scope), self.members)
-        found = mentions_of(self.members)
+        found = mentions_of(self.members, self.others)
         decided = await self._decided([offer for offer, _ in offers], scope)
         chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
         parts = []
@@ -137,12 +141,14 @@ class Workspace:
         return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own), digest
 
 
-def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
-    """Return for each manifest what the release files that any of them names refer to.
+def mentions_of(members: Sequence[Member], others: Sequence[Member] = ()) -> list[tuple[Mention, ...]]:
+    """Return for each of `members` what the release files that any of them, or of `others`, names refer to.
 
     Raises InvalidInput where they can't be read.
     """
-    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
+    read = of_each(
+        lambda member: release_files(member.file.manifest.releases, Path(member.folder)), [*members, *others]
+    )
     files = tuple(dict.fromkeys(file for some in read for file in some))
     return [
         mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members
@@ -157,11 +163,13 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 
 
 @asynccontextmanager
-async def at_work(connection: Connection, members: tuple[Member, ...]) -> AsyncIterator[Workspace]:
-    """Make ready to talk to the registries of manifests that were read."""
+async def at_work(
+    connection: Connection, members: tuple[Member, ...], others: Iterable[Member] = ()
+) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of manifests that were read; see `Workspace`."""
     siblings = [repository for member in members for repository in member.repositories]
     async with connected(connection, members, siblings) as registries:
-        yield Workspace(members, registries)
+        yield Workspace(members, registries, tuple(others))
 
 
 @asynccontextmanager

@@ -170,6 +170,10 @@ def test_a_release_of_one_protects_the_tags_of_the_other(two: Two) -> None:
     kinds = two.kinds(*BOTH)
     assert kinds[f"{two.repository(A)}:0"] == "tombstone"
     assert kinds[f"{two.repository(B)}:0"] == "blocked"
+    done = two.run("retire", f"{two.repository(B)}:0", "--reason", "x", *BOTH, "--auto-approve")
+    assert (done.returncode, "kots/app.yaml:3" in done.stdout) == (7, True), done.stdout + done.stderr
+    done = two.done("retire", f"{two.repository(B)}:0", "--reason", "x", *BOTH, "--edit-only")
+    assert "the plan will be blocked" in done.stderr
 
 
 def test_a_registry_that_fails_is_no_matter_to_the_other(
@@ -224,6 +228,8 @@ def test_all_faults_of_all_files_are_told_at_once(two: Two) -> None:
     shutil.copy(folder / "b.yaml", folder / "c.yaml")
     (folder / "compose.yaml").write_text("services: {}\n")
     (folder / "empty.yaml").write_text("")
+    nameless = {"version": 1, "images": [{"name": "worker", "tags": ["1"]}]}
+    (folder / "nameless.yaml").write_text(json.dumps(nameless))
     (folder / "gone.yaml").symlink_to("nowhere")
     for command in (["validate"], ["plan"]):
         done = two.run(*command, "-f", "stacks")
@@ -231,8 +237,10 @@ def test_all_faults_of_all_files_are_told_at_once(two: Two) -> None:
         assert "stacks/compose.yaml:1:1: " in done.stderr
         assert "stacks/empty.yaml:1:1: the file is empty" in done.stderr
         assert "read the manifest stacks/gone.yaml: there is no such file" in done.stderr
+        assert f"stacks/c.yaml:9:5: `worker:1` belongs to {B}:" in done.stderr
+        told = "find the application: the manifest names no `app` (stacks/nameless.yaml)" in done.stderr
+        assert told == (command != ["validate"])
         assert "Traceback" not in done.stderr
-    assert f"stacks/c.yaml:9:5: `worker:1` belongs to {B}:" in two.run("validate", "-f", "stacks").stderr
 
 
 def test_lock_files_and_releases_that_cannot_be_read_are_told_at_once(two: Two) -> None:
