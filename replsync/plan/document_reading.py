@@ -253,11 +253,14 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
 
 
 def _is_as_changed(copy: Copy, after: State) -> bool:
-    """Whether an image is another one just where something is changed: which, is compared before anything is sent."""
+    """Whether an image is another one only where something is changed: which, is compared before anything is sent.
+
+    It may stay the same: with a lock file the source isn't asked if there is something to take away.
+    """
     limit = copy.transforms.split_over
     if after.digest is None:
         return limit is not None and after.made_from is not None and after.made_from.endswith(split_to(limit))
-    return limit is None and (copy.digest == after.digest) == (copy.transforms == AS_IT_IS)
+    return limit is None and (copy.digest == after.digest or copy.transforms != AS_IT_IS)
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

@@ -328,3 +328,16 @@ def test_a_daemons_image_is_locked_by_its_image_id_and_no_other_is_pushed(
     done = workplace.run("apply", "plan.json")
     assert_refused(done, 5, f"image ID {OLD.config_digest[7:19]}", "nothing was written")
     assert json.loads(workplace.run("history", "worker:dev", "--format", "json").stdout)["now"] == {"kind": "absent"}
+
+
+def test_a_plan_of_locked_images_that_are_not_changed_can_be_saved_and_applied(
+    workplace: Workplace, docker_registry: RegistryServer, source: RegistryServer
+) -> None:
+    push(source.host, "acme/worker", "1", NEW)
+    worker = {"name": "worker", "source": f"{source.host}/acme/worker", "tags": ["1"]}
+    workplace.write(docker_registry.host, worker, unlisted="ignore")
+    assert workplace.run("lock").returncode == 0
+    assert workplace.run("plan", "--locked", "--out", "plan.json").returncode == 0
+    applied = workplace.run("apply", "plan.json")
+    assert applied.returncode == 0, applied.stderr
+    assert workplace.is_in_sync("--locked")
