@@ -71,15 +71,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One run: the manifests and their targets, and what talks to the registries."""
+    """One run: the manifests and their targets, and what talks to the registries.
+
+    Nothing is done for `others`, manifests whose releases protect tags all the same.
+    """
 
     members: tuple[Member, ...]
     registries: Registries
+    others: tuple[Member, ...] = ()
 
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
         locks = of_each(lambda member: self._lock(member, scope), self.members)
-        found = mentions_of(self.members)
+        found = mentions_of(self.members, self.others)
         settled = await choose(self.members, [lock for lock, _ in locks], scope.targets, self.registries.client)
         offers = of_each(lambda pair: self._offer(pair[0], pair[1][0], scope), zip(settled, locks, strict=True))
         decided = await self._decided(settled, offers, scope)
@@ -154,12 +158,14 @@ class Workspace:
         return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own)
 
 
-def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
-    """Return for each manifest what the release files that any of them names refer to.
+def mentions_of(members: Sequence[Member], others: Sequence[Member] = ()) -> list[tuple[Mention, ...]]:
+    """Return for each of `members` what the release files that any of them, or of `others`, names refer to.
 
     Raises InvalidInput where they can't be read.
     """
-    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
+    read = of_each(
+        lambda member: release_files(member.file.manifest.releases, Path(member.folder)), [*members, *others]
+    )
     files = tuple(dict.fromkeys(file for some in read for file in some))
     return [
         mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members
@@ -174,11 +180,13 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 
 
 @asynccontextmanager
-async def at_work(connection: Connection, members: tuple[Member, ...]) -> AsyncIterator[Workspace]:
-    """Make ready to talk to the registries of manifests that were read."""
+async def at_work(
+    connection: Connection, members: tuple[Member, ...], others: Iterable[Member] = ()
+) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of manifests that were read; see `Workspace`."""
     siblings = [repository for member in members for repository in member.repositories]
     async with connected(connection, members, siblings) as registries:
-        yield Workspace(members, registries)
+        yield Workspace(members, registries, tuple(others))
 
 
 @asynccontextmanager

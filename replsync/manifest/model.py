@@ -194,8 +194,8 @@ class Policy(_Part):
 
     unlisted: Literal["report", "ignore", "tombstone"] = Field(
         default="report",
-        description="What happens to tags that a listed image has in the registry and that this file doesn't name: "
-        "they are reported, ignored, or replaced by a tombstone.",
+        description="What happens to tags that a listed image has in the registry and that this file doesn't name, "
+        "nor another manifest of the same run: they are reported, ignored, or replaced by a tombstone.",
         examples=["report"],
     )
     max_tombstones: Count = Field(
@@ -291,7 +291,8 @@ class Manifest(_Part):
     )
     transfer: Transfer = Field(
         default=Transfer(),
-        description="How layers are sent: requests at once, and the size of each.",
+        description="How layers are sent: requests at once, and the size of each. Of several manifests in one run the "
+        "most careful counts for all.",
         examples=[{"parallelism": 8, "max_chunk_size": "100MB"}],
     )
     images: Annotated[tuple[Image, ...], AfterValidator(_some)] = Field(
