@@ -12,8 +12,7 @@ from replsync.oci.digest import Digest
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.source_name import RegistrySource, SourceName, pinned
 
-USUAL = Transforms("strip")
-"""Of these only what they change is said: most images have nothing that is stripped, and no lock file is to be long."""
+_USUAL = Transforms("strip")
 
 
 def transforms_text(transforms: Transforms) -> str:
@@ -26,12 +25,17 @@ def transforms_text(transforms: Transforms) -> str:
     return ", ".join(said)
 
 
+def is_usual(transforms: Transforms) -> bool:
+    """Whether only what they change is said: most images have nothing that is stripped, and no lock is to be long."""
+    return transforms_text(transforms) == transforms_text(_USUAL)
+
+
 def said_of(lock: Lock, digest: Digest, transforms: Transforms) -> str | None:
     """Return what would be pushed for the image with this digest; None where the lock doesn't say."""
     if transforms == AS_IT_IS:
         return digest
     said = lock.pushed.get(transforms_text(transforms), {}).get(digest)
-    return digest if said is None and transforms == USUAL else said
+    return digest if said is None and is_usual(transforms) else said
 
 
 def to_be_said(manifest: Manifest, digests: Mapping[SourceName, Digest]) -> dict[tuple[str, Digest], Recipe]:

@@ -15,7 +15,7 @@ from replsync.errors import (
     UsageError,
 )
 from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
-from replsync.manifest.lock_pushed import USUAL, said_of, to_be_said, transforms_text, unsaid
+from replsync.manifest.lock_pushed import is_usual, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
@@ -252,7 +252,7 @@ async def what_is_pushed(
                     raise
                 return
             said = resolved.digest or resolved.made_from
-        if said is not None and (said != digest or recipe.transforms != USUAL):
+        if said is not None and (said != digest or not is_usual(recipe.transforms)):
             found.setdefault(changes, {})[digest] = said
 
     await together(one(*key, recipe) for key, recipe in to_be_said(manifest, digests).items())

@@ -24,7 +24,6 @@ TAGS = st.one_of(
 )
 NAMES = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,2}", fullmatch=True)
 _WITHOUT_DIGEST = ("docker-daemon:", "docker-archive:")
-_NO_REGISTRY = (*_WITHOUT_DIGEST, "oci:", "oci-archive:")
 SOURCES = st.sampled_from(
     [
         *("ghcr.io/acme/worker", "docker://quay.io/a/b", "worker", "docker-daemon:worker"),
@@ -67,7 +66,8 @@ def images(draw: st.DrawFn, name: str) -> dict[str, Any]:
         image["mutable"] = draw(st.lists(st.sampled_from(["latest", "edge-*", "1.?", "[0-9]*", "*"])))
     daemon = image.get("source", "").startswith(_WITHOUT_DIGEST)
     image["tags"] = [draw(tags(tag, daemon)) for tag in listed[:cut]]
-    if "source" in image and not image["source"].startswith(_NO_REGISTRY) and draw(st.booleans()):
+    is_repository = not image.get("source", "oci:").startswith((*_WITHOUT_DIGEST, "oci:", "oci-archive:"))
+    if is_repository and draw(st.booleans()):
         image["select"] = draw(selectors())
     image["retired"] = [{"tag": tag, "reason": draw(REASONS)} for tag in listed[cut:]]
     return image
