@@ -53,6 +53,7 @@ def names(plain: bytes) -> list[str]:
 FORMATS: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)  # USTAR, GNU, PAX
 NAMES = st.sampled_from(["f1", "f2", "f3", "f" + "n" * 120, "fü"])
 FOLDERS = st.lists(st.sampled_from(["d1", "d2", "d" + "m" * 110]), max_size=3).map("/".join)
+KINDS = ["file", "file", "file", *("directory", "link", "symlink", "fifo", "gone", "opaque", "sparse")]
 UIDS = st.sampled_from([0, 1000, 2_000_000])
 MODES = st.sampled_from([0o755, 0o700, 0o1777, 0o4755])
 XATTRS = st.sampled_from([{}, {"SCHILY.xattr.user.a": "b"}, {"SCHILY.xattr.security.capability": "\1\0"}])
@@ -69,33 +70,16 @@ def layers(draw: st.DrawFn) -> bytes:
         path = f"{draw(st.sampled_from(['', './', '/']))}{folder}/{name}" if folder else name
         attributes: dict[str, Any] = {
             "mode": draw(MODES),
-            "uid": draw(st.sampled_from([0, 1000, 2_000_000])),
+            "uid": draw(UIDS),
             "uname": "u",
         }
-        kind = draw(
-            st.sampled_from(
-                [
-                    "file",
-                    "file",
-                    "file",
-                    "directory",
-                    "directory",
-                    "link",
-                    "symlink",
-                    "fifo",
-                    "gone",
-                    "opaque",
-                    "sparse",
-                ]
-            )
-        )
+        kind = draw(st.sampled_from(KINDS))
         one: tars.Entry | bytes
         match kind:
             case "directory":
                 one = entry(folder or ".", type=tarfile.DIRTYPE, **attributes)
             case "link" if files:
                 one = link(f"{path}{number}", draw(st.sampled_from(files)))
-                files.append(f"{path}{number}")
             case "symlink":
                 one = entry(f"{path}s", type=tarfile.SYMTYPE, linkname=draw(NAMES), **attributes)
             case "fifo":
@@ -110,7 +94,6 @@ def layers(draw: st.DrawFn) -> bytes:
             case _:
                 content = noise(number, draw(st.sampled_from([0, 511, 512, 2000, 3000])))
                 one = entry(path, content, **attributes)
-                files.append(path)
         if isinstance(one, bytes):
             made.write(one)
             continue
@@ -122,6 +105,8 @@ def layers(draw: st.DrawFn) -> bytes:
             made.write(member.tobuf(family, "utf-8", "surrogateescape") + tars.padded(content))
         except ValueError:  # a name that USTAR has no room for
             continue
+        if kind in ("file", "link"):
+            files.append(member.name)
     return made.getvalue() + bytes(1024)
 
 
