@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from tests.kinds import KindCounter, mark
 from tests.servers.any_registry import any_registry, registry_kind, start_any_registry
 from tests.servers.command import run_replsync
-from tests.servers.crane import crane_registry, start_crane_registry
+from tests.servers.crane import crane, crane_registry, start_crane_registry
 from tests.servers.docker import dockerd
 from tests.servers.olareg import olareg, start_olareg
 from tests.servers.registry import distribution, docker_registry, start_distribution, start_docker_registry
@@ -17,6 +17,7 @@ from tests.servers.skopeo import skopeo
 
 __all__ = [
     "any_registry",
+    "crane",
     "crane_registry",
     "distribution",
     "docker_registry",

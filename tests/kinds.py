@@ -9,7 +9,7 @@ SERVERS = {
     "docker_registry": ("docker_registry", "start_docker_registry"),
     "distribution": ("distribution", "start_distribution"),
     "olareg": ("olareg", "start_olareg"),
-    "crane": ("crane_registry", "start_crane_registry"),
+    "crane": ("crane", "crane_registry", "start_crane_registry"),
     "dockerd": ("dockerd",),
     "skopeo": ("skopeo",),
 }

@@ -21,11 +21,11 @@ from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.platform import Platform, listed
 from replsync.oci.recipe import Recipe
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
 from replsync.registry.client import RegistryClient
-from replsync.registry.trees import read_transformed
+from replsync.registry.trees import read_kept, read_tree
 from replsync.sources.by_name import Sources
 from replsync.sources.docker_daemon import in_daemon
 from replsync.sources.image_source import Content
@@ -57,12 +57,15 @@ class DockerEngine:
                 return await self._sources.of(recipe).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
-                read = await read_transformed(self._client.fetch, name.reference, recipe.transforms)
+                kept = await read_kept(self._client.fetch, name.reference, recipe.transforms)
+                tree = await read_tree(self._client.fetch, name.reference, kept)
                 self._refuse_others(name, recipe.transforms.platforms, await self._own_platform())
-                image = choose(read.tree, await self._own_platform(), name)
+                image = choose(tree, await self._own_platform(), name)
                 exact = RegistrySource(name.reference.repository.at(image.digest))
                 self._images[exact] = image
-                return Resolved(exact, None, image.config.digest, whole=read.source.digest, notes=read.notes)
+                return Resolved(exact, None, image.config.digest, whole=kept.source.digest, notes=kept.notes)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -82,6 +85,8 @@ class DockerEngine:
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -107,6 +112,8 @@ class DockerEngine:
                     await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
                 case DaemonSource() as name:
                     image = await self._sources.daemon(name).identifier()
+                case LayoutSource() | SavedSource():
+                    raise _not_in_daemon(recipe.source)
                 case _:
                     assert_never(recipe.source)
             await self._refuse_changed(target)
@@ -150,6 +157,13 @@ class DockerEngine:
 
                 self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
             return self._platform
+
+
+def _not_in_daemon(name: LayoutSource | SavedSource) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"{name}: the docker engine pushes what the daemon has, and this is a file",
+        hint="use --engine registry, or load it into the daemon and name docker-daemon:NAME",
+    )
 
 
 def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:

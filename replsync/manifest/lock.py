@@ -1,7 +1,8 @@
 """The lock file `replicated-images.lock.yaml`: every source of a manifest, and the digest that it resolved to.
 
 It holds what a tag was at its source when somebody looked: for a registry's
-image the digest of its image manifest or index, for a daemon's the image ID.
+image the digest of its image manifest or index, for a daemon's the image ID. An
+image in an OCI layout is as a registry's, one in an archive of `docker save` as a daemon's.
 A source that the manifest pins by digest needs no entry.
 """
 
@@ -18,7 +19,15 @@ from replsync.manifest.source_text import Position, SourceText, decode
 from replsync.manifest.yaml_tree import Empty, MappingPlaces, Places, Value, read_tree
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    located,
+    parse_source,
+)
 
 VERSION = 1
 
@@ -35,6 +44,10 @@ class Lock:
 
     name: str
     digests: Mapping[SourceName, Digest]
+
+    def located(self, folder: str) -> "Lock":
+        """Return it with paths that start from where that of `folder`, the manifest's, does. Raises InvalidInput."""
+        return Lock(self.name, {located(source, folder): digest for source, digest in self.digests.items()})
 
 
 @dataclass(frozen=True)
@@ -173,7 +186,7 @@ def compared(lock: Lock, manifest: Manifest, found: Mapping[SourceName, Digest |
 def lock_text(digests: Mapping[SourceName, Digest]) -> str:
     """Return the lock file of these sources, which name a tag and no digest: a line for each, sorted.
 
-    No name needs quotes in YAML: it starts with `docker`, and no colon in it has a blank behind it.
+    No name needs quotes in YAML: it starts with `docker` or `oci`, and has no blank in it.
     """
     lines = [f"  {source}: {digests[source]}" for source in sorted(digests, key=str)]
     return "\n".join([_HEADER, f"version: {VERSION}", "sources:" if lines else "sources: {}", *lines, ""])
@@ -273,6 +286,8 @@ def _locked_source(text: str) -> SourceName:
     match source:
         case RegistrySource(Reference(tag=None)) | DaemonSource(Reference(tag=None)):
             raise ValueError("it names no tag")
+        case SavedSource(name=Reference(tag=None)):
+            raise ValueError("it names no tag")
         case _ if str(source) != text:
             # One way to write each, so that none can be there twice.
             raise ValueError(f"in a lock file it is written {shown(str(source))}")
@@ -286,6 +301,10 @@ def _is_pinned(source: SourceName) -> bool:
             return reference.digest is not None
         case DaemonSource(name):
             return not isinstance(name, Reference)
+        case LayoutSource():
+            return source.digest is not None
+        case SavedSource():
+            return False
         case _:
             assert_never(source)
 

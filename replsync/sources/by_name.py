@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, assert_never
 
 from replsync.oci.recipe import Recipe
-from replsync.oci.source_name import DaemonSource, RegistrySource
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource
 from replsync.registry.client import RegistryClient
+from replsync.sources.archive import Archive
 from replsync.sources.image_source import ImageSource
+from replsync.sources.layout_folder import LayoutFolder
 from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ class Sources:
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
         self._made: dict[Recipe, ImageSource] = {}
+        self._archives: dict[str, Archive] = {}
 
     def of(self, recipe: Recipe) -> ImageSource:
         """Return the source of this name. Nothing is contacted yet."""
@@ -34,6 +37,10 @@ class Sources:
             raise AssertionError("a daemon source makes a daemon image")
         return made
 
+    def _archive(self, path: str) -> Archive:
+        """The archive at `path`, of which the members are listed once for all its images."""
+        return self._archives.setdefault(path, Archive(path))
+
     def _make(self, recipe: Recipe) -> ImageSource:
         match recipe.source:
             case RegistrySource() as name:
@@ -42,5 +49,14 @@ class Sources:
                 from replsync.sources.daemon_image import DaemonImage
 
                 return DaemonImage(name, recipe.transforms)
+            case LayoutSource(path) as name:
+                from replsync.sources.layout_image import LayoutImage
+
+                files = self._archive(path) if name.is_archive else LayoutFolder(path)
+                return LayoutImage(files, name, recipe.transforms)
+            case SavedSource(path) as name:
+                from replsync.sources.saved_image import SavedFileImage
+
+                return SavedFileImage(self._archive(path), name, recipe.transforms)
             case _:
                 assert_never(recipe.source)

@@ -11,11 +11,11 @@ from replsync.oci.image_manifest import INDEX_TYPES, Descriptor, ImageManifest
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.made_from import MAX_CONFIG
 from replsync.oci.recipe import AS_IT_IS, Transforms, platform_of, refuse_other_platforms
-from replsync.oci.reference import Repository
+from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import RegistrySource, pinned
 from replsync.oci.tag_state import Resolved
 from replsync.registry.client import RegistryClient
-from replsync.registry.trees import TransformedTree, read_transformed
+from replsync.registry.trees import Kept, read_kept, read_tree
 from replsync.sources.image_source import Content
 
 
@@ -41,55 +41,57 @@ class RegistryImage:
         self._transforms = transforms
         self._looking = asyncio.Lock()
         self._found: Descriptor | None = None
+        self._kept: Kept | None = None
         self._reading = asyncio.Lock()
-        self._read: TransformedTree | None = None
+        self._tree: ImageTree | None = None
 
     async def identify(self, held: Digest | None = None) -> Resolved:
         """Ask for the digest, and for what stays of an index. Raises NotFound where the registry has no such tag."""
         found = await self._look_up()
         source = pinned(self._name, found.digest)
-        if not self._is_changed(found) or (found.digest == held and not self._transforms.platforms):
+        if not self._may_change(found) or (found.digest == held and not self._transforms.platforms):
             return Resolved(source, found.digest)
-        read = await self._transformed()
-        if read.tree.root is read.source:
+        kept = await self._what_stays()
+        if kept.is_whole:
             return Resolved(source, found.digest)
         # Whoever chose platforms wants just those, also where the tag has all of them by now.
-        whole = None if self._transforms.platforms else read.source.digest
-        return Resolved(source, read.tree.root.digest, whole=whole, transforms=self._transforms, notes=read.notes)
+        whole = None if self._transforms.platforms else found.digest
+        return Resolved(source, kept.root.digest, whole=whole, transforms=self._transforms, notes=kept.notes)
 
-    def _is_changed(self, found: Descriptor) -> bool:
+    def _may_change(self, found: Descriptor) -> bool:
         if self._transforms.platforms:
             return True
         return self._transforms.attestations != "keep" and found.media_type in INDEX_TYPES
 
     async def tree(self) -> ImageTree:
         """Read the image manifests, once. Raises UnsupportedImage for what is never copied."""
-        return (await self._transformed()).tree
-
-    async def _transformed(self) -> TransformedTree:
         async with self._reading:
-            if self._read is None:
-                async with self._looking:  # one request tells both, if nobody has asked for the digest yet
-                    reference = self._name.reference
-                    digest = reference.digest or (self._found.digest if self._found else None)
-                    exactly = replace(reference, digest=digest)
-                    read = await read_transformed(self._client.fetch, exactly, self._transforms)
-                    await self._refuse_other_platforms(read)
-                    self._found = Descriptor(read.source.media_type, read.source.digest, len(read.source.raw))
-                    self._read = read
-        return self._read
+            if self._tree is None:
+                kept = await self._what_stays()
+                self._tree = await read_tree(self._client.fetch, self._exactly(kept.source.digest), kept)
+        return self._tree
 
-    async def _refuse_other_platforms(self, read: TransformedTree) -> None:
-        root = read.tree.root
-        if not self._transforms.platforms or not isinstance(root, ImageManifest) or root is not read.source:
-            return
+    async def _what_stays(self) -> Kept:
+        async with self._looking:  # one request tells the digest, too, if nobody has asked for it yet
+            if self._kept is None:
+                reference = self._exactly(self._found.digest if self._found else None)
+                kept = await read_kept(self._client.fetch, reference, self._transforms)
+                if self._transforms.platforms and kept.is_whole and isinstance(kept.source, ImageManifest):
+                    await self._refuse_other_platforms(kept.source)
+                self._found = Descriptor(kept.source.media_type, kept.source.digest, len(kept.source.raw))
+                self._kept = kept
+        return self._kept
+
+    def _exactly(self, digest: Digest | None) -> Reference:
         reference = self._name.reference
-        if root.config.size > MAX_CONFIG:
-            raise UnsupportedImage(
-                f"{reference}: its config has {root.config.size} bytes, and is read up to {MAX_CONFIG}"
-            )
+        return replace(reference, digest=reference.digest or digest)
+
+    async def _refuse_other_platforms(self, image: ImageManifest) -> None:
+        reference = self._name.reference
         try:
-            config = await self._client.read_small_blob(reference.repository, root.config)
+            if image.config.size > MAX_CONFIG:
+                raise UnsupportedImage(f"its config has {image.config.size} bytes, and is read up to {MAX_CONFIG}")
+            config = await self._client.read_small_blob(reference.repository, image.config)
             refuse_other_platforms(platform_of(config), self._transforms.platforms)
         except UnsupportedImage as error:
             raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error

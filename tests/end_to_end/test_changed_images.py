@@ -10,7 +10,7 @@ from tests.end_to_end.desk import writes
 from tests.end_to_end.workplace import Workplace
 from tests.servers.attested import FORMS, Form, attest, build_attested
 from tests.servers.images import BuiltImage, BuiltIndex, build_image, build_index, digest_of
-from tests.servers.push import push
+from tests.servers.push import Uploader, push
 from tests.servers.registry import RegistryServer
 from tests.servers.sandbox import RunningSandbox
 from tests.servers.skopeo import Skopeo
@@ -123,6 +123,17 @@ def test_rejected_attestations_block_the_tag(place: Place) -> None:
     assert "the image has 1 attestation (provenance or SBOM), and policy.attestations is `reject`" in done.stdout
     assert "set policy.attestations: strip" in done.stdout
     assert writes(place.sandbox) == []
+
+
+def test_attestations_in_an_index_within_an_index_block_the_tag(place: Place) -> None:
+    inner = build_attested([AMD])
+    entry = {"mediaType": inner.media_type, "digest": inner.digest, "size": len(inner.manifest)}
+    body = {"schemaVersion": 2, "mediaType": inner.media_type, "manifests": [entry]}
+    uploader = Uploader(place.source.host, place.repository)
+    uploader.put_image(inner.digest, inner)
+    uploader.put_manifest("1", json.dumps(body).encode(), inner.media_type)
+    place.write()
+    assert "only those at the top can be stripped" in place.action()["reason"]
 
 
 def test_an_attestation_by_itself_blocks_the_tag(place: Place) -> None:

@@ -70,6 +70,7 @@ def test_an_image_in_docker_format_is_seen_as_it_is_stored(
         "kind": "image",
         "digest": DOCKER_MEDIA.digest,
         "config": DOCKER_MEDIA.config_digest,
+        "made_from": None,
     }
 
 

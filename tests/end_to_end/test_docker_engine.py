@@ -43,9 +43,9 @@ def test_images_of_a_registry_and_of_the_daemon_arrive_and_stay(
     workplace.write(docker_registry.host, worker)
     planned = workplace.actions(*DOCKER)
     assert {name: action["after"] for name, action in planned.items()} == {
-        "worker:plain": {"kind": "image", "digest": None, "config": hello("plain\n").config_digest},
-        "worker:index": {"kind": "image", "digest": None, "config": own.config_digest},
-        "worker:dev": {"kind": "image", "digest": None, "config": dev.config_digest},
+        "worker:plain": {"kind": "image", "digest": None, "config": hello("plain\n").config_digest, "made_from": None},
+        "worker:index": {"kind": "image", "digest": None, "config": own.config_digest, "made_from": None},
+        "worker:dev": {"kind": "image", "digest": None, "config": dev.config_digest, "made_from": None},
     }
     workplace.apply(*DOCKER)
     assert workplace.is_in_sync(*DOCKER)

@@ -146,17 +146,29 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
         assert action.keys() == keys
         assert action["bytes"].keys() == {"total", "upload", "mount"}
         for state in (action["before"], action["after"]):
-            assert state is None or state.keys() == {"kind", "digest", "config"}
-        assert action["source"] is None or action["source"].keys() == {"reference", "digest"}
+            assert state is None or state.keys() == {"kind", "digest", "config", "made_from"}
+        assert action["source"] is None or action["source"].keys() == {
+            "reference",
+            "digest",
+            "attestations",
+            "platforms",
+            "split_over",
+        }
     update = document["actions"][0]
     assert update == {
         "kind": "update",
         "image": "api",
         "tag": "edge",
         "reference": f"{docker_registry.host}/{every_kind.app}/api:edge",
-        "before": {"kind": "image", "digest": ONE.digest, "config": ONE.config_digest},
-        "after": {"kind": "image", "digest": TWO.digest, "config": None},
-        "source": {"reference": f"docker://{source.host}/acme/api:edge", "digest": TWO.digest},
+        "before": {"kind": "image", "digest": ONE.digest, "config": ONE.config_digest, "made_from": None},
+        "after": {"kind": "image", "digest": TWO.digest, "config": None, "made_from": None},
+        "source": {
+            "reference": f"docker://{source.host}/acme/api:edge",
+            "digest": TWO.digest,
+            "attestations": "keep",
+            "platforms": [],
+            "split_over": None,
+        },
         "tombstone": None,
         "reason": "the source has another image, and the tag is mutable",
         "notes": [],
