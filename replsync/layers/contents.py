@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from replsync.errors import UnsupportedImage
-from replsync.layers.bounds import headers_bound, unpacked_bound
 from replsync.layers.compressed import Unpacked
 from replsync.layers.tar_members import Member, TarReader, shown
 from replsync.oci.digest import Digest
+from replsync.oci.layer_bounds import headers_bound, unpacked_bound
 
 MAX_REMEMBERED = 256 * 1024 * 1024
 """Bytes of memory, roughly, that what is remembered of a layer may take: about a million directories."""

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replsync.errors import UnsupportedImage
-from replsync.layers.splitting import Part
 from replsync.oci.digest import Digest, parse_digest, sha256
 from replsync.oci.image_manifest import DOCKER_LAYER, OCI_LAYER, Descriptor, ImageIndex, ImageManifest
 from replsync.oci.made_from import SPLIT_LIMIT, SPLIT_SOURCE
+
+if TYPE_CHECKING:
+    from replsync.layers.splitting import Part
 
 MAX_LAYERS = 127
 """Docker's own limit (layer.ErrMaxDepthExceeded): an image with more can't be pulled."""
@@ -28,7 +30,7 @@ def diff_ids_of(config: bytes, manifest: ImageManifest) -> tuple[Digest, ...]:
 
 
 def split_config(
-    config: bytes, manifest: ImageManifest, parts: Mapping[Digest, Sequence[Part]], source: Digest, limit: int
+    config: bytes, manifest: ImageManifest, parts: Mapping[Digest, Sequence["Part"]], source: Digest, limit: int
 ) -> bytes:
     """Return `config` with the parts in place of their layers, and labels that say what was split and how."""
     try:
@@ -55,7 +57,7 @@ def split_config(
         raise UnsupportedImage("its config is not well-formed, so that it can't be split") from error
 
 
-def split_manifest(manifest: ImageManifest, parts: Mapping[Digest, Sequence[Part]], config: bytes) -> bytes:
+def split_manifest(manifest: ImageManifest, parts: Mapping[Digest, Sequence["Part"]], config: bytes) -> bytes:
     """Return the image manifest with the parts in place of their layers; all else stays, Docker's media types too."""
     data = json.loads(manifest.raw)
     data["config"] |= {"digest": sha256(config), "size": len(config)}

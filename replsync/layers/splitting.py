@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from replsync.errors import UnsupportedImage
-from replsync.layers.bounds import unpacked_bound
 from replsync.layers.compressed import Packer, Unpacked, packed_bound
 from replsync.layers.contents import Contents, Kept, is_whiteout, parents, read_contents, twice
 from replsync.layers.tar_members import END, Member, TarReader, padded, shown
 from replsync.oci.digest import Digest
+from replsync.oci.layer_bounds import unpacked_bound
 
 _MAX_GLOBAL = 64 * 1024
 _UNFINISHED = "part"

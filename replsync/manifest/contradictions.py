@@ -33,6 +33,7 @@ def contradictions(manifest: object) -> list[Contradiction]:
     found = repeated_images(manifest)
     for index, image in enumerate(_items(manifest, "images")):
         found += image_contradictions(image, ("images", index))
+    found += policy_contradictions(_get(manifest, "policy"), ("policy",))
     return found + transfer_contradictions(_get(manifest, "transfer"), ("transfer",))
 
 
@@ -55,6 +56,14 @@ def repeated_images(manifest: object) -> list[Contradiction]:
 def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
     """Return the contradictions inside the entry `image`, which stands at the path `at`."""
     return [*_says_nothing(image, at), *_repeated_tags(image, at), *_unfit_digests(image, at)]
+
+
+def policy_contradictions(policy: object, at: Path = ()) -> list[Contradiction]:
+    """Return the contradictions inside `policy`, which stands at the path `at`."""
+    if _get(policy, "oversize_layers") != "split" or _get(policy, "max_layer_size") is not None:
+        return []
+    message = "`oversize_layers: split` needs a `max_layer_size`"
+    return [Contradiction((*at, "oversize_layers"), message, "add `max_layer_size: 1.9GB`")]
 
 
 def transfer_contradictions(transfer: object, at: Path = ()) -> list[Contradiction]:

@@ -57,6 +57,11 @@ class Descriptor:
     has_urls: bool = False
     is_attestation: bool = False
 
+    @property
+    def is_config(self) -> bool:
+        """Whether it points at the config of an image."""
+        return self.media_type in _IMAGE_CONFIGS
+
 
 @dataclass(frozen=True)
 class ImageManifest:

@@ -145,8 +145,8 @@ def _state(item: dict[str, Any] | None) -> State | None:
     if item is None:
         return None
     state = State(item["kind"], _digest(item["digest"]), _digest(item["config"]), item["made_from"])
-    if state.made_from is not None and (state.kind, state.digest, state.config) != ("image", None, None):
-        raise ValueError("what an image is made from stands where it has a digest")
+    if state.made_from is not None and state.kind != "image":
+        raise ValueError("what an image is made from stands where there is a tombstone")
     return state
 
 
@@ -160,7 +160,7 @@ def _write(item: dict[str, Any]) -> Write | None:
             return None
         case {"reference": source, "digest": digest, "attestations": attestations} as changed, None:
             platforms = tuple(map(parse_platform, changed["platforms"]))
-            transforms = Transforms(attestations, platforms, changed["split_over"])
+            transforms = Transforms(attestations, platforms, changed["split_over"], changed["refuse_over"])
             return _copy(parse_source(source), parse_digest(digest), transforms)
         case None, {"reason": reason, "replaces": replaces, "media_type": media_type}:
             return Bury(Epitaph(item["reference"], reason, parse_digest(replaces), media_type))
@@ -197,7 +197,8 @@ def _check(action: Action, plan: Plan) -> None:
 
 def _was_read(before: State) -> bool:
     """Whether a registry can have answered this: it knows the digest, and a tombstone is known by its config."""
-    return before.digest is not None and (before.kind == "image" or before.config is not None)
+    is_read = before.digest is not None and before.made_from is None
+    return is_read and (before.kind == "image" or before.config is not None)
 
 
 def _fits(kind: Kind, before: State | None, after: State | None) -> bool:
@@ -239,9 +240,10 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
     source, digest = copy.source, copy.digest
     match source:
         case DaemonSource() | SavedSource():
-            return (after.digest, after.config) == (None, digest) and copy.transforms == AS_IT_IS
+            is_named = (after.digest, after.config) == (None, digest) and copy.transforms.without_limit == AS_IT_IS
+            return is_named and _is_split_so(copy, after)
         case RegistrySource() if engine == "docker":
-            is_known = after.digest is None and after.config is not None
+            is_known = after.digest is None and after.config is not None and after.made_from is None
             return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS
         case RegistrySource():
             return source.reference.digest == digest and _is_as_changed(copy, after)
@@ -253,10 +255,18 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
 
 def _is_as_changed(copy: Copy, after: State) -> bool:
     """Whether an image is another one just where something is changed: which, is compared before anything is sent."""
-    limit = copy.transforms.split_over
+    if not _is_split_so(copy, after) or copy.transforms.refuse_over is not None:
+        return False
     if after.digest is None:
-        return limit is not None and after.made_from is not None and after.made_from.endswith(split_to(limit))
-    return limit is None and (copy.digest == after.digest) == (copy.transforms == AS_IT_IS)
+        return after.made_from is not None
+    return (copy.digest == after.digest) == (copy.transforms.without_limit == AS_IT_IS)
+
+
+def _is_split_so(copy: Copy, after: State) -> bool:
+    limit, made_from = copy.transforms.split_over, after.made_from
+    if limit is None or made_from is None:
+        return limit is None and made_from is None
+    return made_from.endswith(split_to(limit))
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

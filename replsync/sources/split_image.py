@@ -12,17 +12,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from replsync.errors import CorruptBlob, NoRoom, UnsupportedImage
-from replsync.layers.bounds import parts_bound, temporary_disk
 from replsync.layers.rewriting import diff_ids_of, large_layers, split_config, split_index, split_manifest
-from replsync.layers.splitting import Limits, Part, part_file, split_layer
 from replsync.oci.digest import Digest, sha256, short
 from replsync.oci.image_manifest import Descriptor, Document, ImageIndex, ImageManifest, parse_document
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.made_from import MAX_CONFIG
+from replsync.oci.layer_bounds import parts_bound, temporary_disk
+from replsync.oci.made_from import MAX_CONFIG, split_of
 from replsync.oci.reference import Repository
 from replsync.sources.image_source import OpenImage
+
+if TYPE_CHECKING:
+    from replsync.layers.splitting import Part
 
 _PIECE = 256 * 1024
 _TMPDIR = "make room, or choose another folder by TMPDIR"
@@ -36,6 +39,7 @@ class OpenSplitImage:
     tree: ImageTree
     files: Mapping[Digest, Path]
     configs: Mapping[Digest, bytes]
+    made_from: str
 
     @property
     def repository(self) -> Repository | None:
@@ -98,6 +102,8 @@ class _Split:
 
     async def run(self) -> OpenSplitImage:
         """Split every layer that is too large, and write what names them anew."""
+        from replsync.layers.splitting import part_file
+
         root = self._image.tree.root
         documents: dict[Digest, Document] = {}
         for digest, document in self._image.tree.in_push_order:
@@ -105,7 +111,7 @@ class _Split:
         new_root = await self._rewritten(root, documents)
         tree = ImageTree(new_root, {document.digest: document for document in documents.values()})
         files = {part.digest: part_file(self._folder, part.digest) for parts in self._parts.values() for part in parts}
-        return OpenSplitImage(self._image, tree, files, self._configs)
+        return OpenSplitImage(self._image, tree, files, self._configs, split_of(self._source, self._limit))
 
     async def _rewritten(self, document: Document, below: Mapping[Digest, Document]) -> Document:
         if isinstance(document, ImageIndex):
@@ -125,8 +131,8 @@ class _Split:
         self._configs[sha256(new_config)] = new_config
         return parse_document(split_manifest(document, parts, new_config), document.media_type)
 
-    async def _split(self, manifest: ImageManifest, diff_ids: Sequence[Digest]) -> dict[Digest, tuple[Part, ...]]:
-        split = dict[Digest, tuple[Part, ...]]()
+    async def _split(self, manifest: ImageManifest, diff_ids: Sequence[Digest]) -> dict[Digest, tuple["Part", ...]]:
+        split = dict[Digest, tuple["Part", ...]]()
         for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
             if layer.size > self._limit:
                 if (layer.digest, diff_id) not in self._parts:
@@ -134,7 +140,9 @@ class _Split:
                 split[layer.digest] = self._parts[layer.digest, diff_id]
         return split
 
-    async def _split_one(self, layer: Descriptor, diff_id: Digest) -> tuple[Part, ...]:
+    async def _split_one(self, layer: Descriptor, diff_id: Digest) -> tuple["Part", ...]:
+        from replsync.layers.splitting import Limits, split_layer
+
         spool = self._folder / "layer"
         stop = threading.Event()
         limits = Limits(self._limit, parts_bound(layer))

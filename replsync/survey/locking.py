@@ -8,6 +8,7 @@ from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError
 from replsync.manifest.lock import Lock, LockCheck, compared, needed
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
+from replsync.oci.made_from import split_of
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import (
@@ -59,11 +60,11 @@ class LockedOffer:
             case LayoutSource():
                 return await self._layout_image(pinned(name, locked) if locked else name, recipe.transforms, held)
             case DaemonSource() | SavedSource() if locked:
-                return Resolved(name, None, locked)
+                return self._limited(Resolved(name, None, locked), transforms)
             case DaemonSource() | SavedSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
             case DaemonSource(str() as image_id):
-                return Resolved(name, None, image_id)
+                return self._limited(Resolved(name, None, image_id), transforms)
             case DaemonSource() | SavedSource():
                 raise self._unknown(name)
             case _:
@@ -98,10 +99,11 @@ class LockedOffer:
     async def _registry_image(
         self, name: RegistrySource, locked: Digest | None, transforms: Transforms, held: Digest | None
     ) -> Resolved:
+        transforms = replace(transforms, refuse_over=None)  # the plan sees to that
         if locked and not self.daemon_pushes:
             is_whole = held == locked and not transforms.platforms
             if transforms == AS_IT_IS or is_whole or not self._ask_sources:
-                return Resolved(name, locked, transforms=transforms)
+                return _perhaps_split(Resolved(name, locked, transforms=transforms))
         if self._may_ask(name):
             try:
                 return await self._offer.identify(Recipe(name, transforms), held)
@@ -116,7 +118,14 @@ class LockedOffer:
             )
         if name.reference.digest is None:
             raise self._unknown(name)
-        return Resolved(name, name.reference.digest, transforms=transforms)
+        return _perhaps_split(Resolved(name, name.reference.digest, transforms=transforms))
+
+    def _limited(self, resolved: Resolved, transforms: Transforms) -> Resolved:
+        """An image whose layers only its export will tell; a daemon that pushes changes nothing."""
+        if self.daemon_pushes:
+            return resolved
+        limits = Transforms(split_over=transforms.split_over, refuse_over=transforms.refuse_over)
+        return _perhaps_split(replace(resolved, transforms=limits))
 
     def _may_ask(self, name: SourceName) -> bool:
         match name:
@@ -147,6 +156,12 @@ class LockedOffer:
 
     def _unknown(self, name: SourceName) -> InvalidInput:
         return InvalidInput(f"look up {name}: {self._lock.name} does not have it", hint="run `replsync lock`")
+
+
+def _perhaps_split(resolved: Resolved) -> Resolved:
+    """Whether there is a layer to split, nobody was asked: it will be this, or what is made from it."""
+    limit, known = resolved.transforms.split_over, resolved.digest or resolved.config
+    return replace(resolved, made_from=split_of(known, limit)) if limit is not None and known else resolved
 
 
 async def look_up(

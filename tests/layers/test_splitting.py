@@ -10,11 +10,11 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from replsync.errors import UnsupportedImage
-from replsync.layers.bounds import parts_bound
 from replsync.layers.compressed import Stopped
 from replsync.layers.splitting import Limits, Part, part_file, split_layer
 from replsync.oci.digest import sha256
 from replsync.oci.image_manifest import OCI_LAYER, Descriptor
+from replsync.oci.layer_bounds import parts_bound
 from tests.layers import tars
 from tests.layers.overlay import unpacked
 from tests.layers.tars import directory, entry, link, symlink

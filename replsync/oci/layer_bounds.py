@@ -31,3 +31,8 @@ def parts_bound(layer: Descriptor) -> int:
 def temporary_disk(layers: Sequence[Descriptor]) -> int:
     """The most that splitting these layers takes in the temporary folder: each of them for a while, and all parts."""
     return max((layer.size + headers_bound(layer.size) for layer in layers), default=0) + sum(map(parts_bound, layers))
+
+
+def exported_disk(size: int) -> int:
+    """The most that is needed where an image of `size` bytes has to be exported first, and then is split."""
+    return size + size + headers_bound(size) + 2 * size + _MIB
