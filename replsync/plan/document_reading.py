@@ -254,12 +254,15 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
 
 
 def _is_as_changed(copy: Copy, after: State) -> bool:
-    """Whether an image is another one just where something is changed: which, is compared before anything is sent."""
+    """Whether an image is another one only where something is changed: which, is compared before anything is sent.
+
+    By a lock alone nobody knows if there is anything to be changed.
+    """
     if not _is_split_so(copy, after) or copy.transforms.refuse_over is not None:
         return False
     if after.digest is None:
         return after.made_from is not None
-    return (copy.digest == after.digest) == (copy.transforms.without_limit == AS_IT_IS)
+    return copy.digest == after.digest or copy.transforms.without_limit != AS_IT_IS
 
 
 def _is_split_so(copy: Copy, after: State) -> bool:
