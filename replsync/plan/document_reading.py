@@ -100,6 +100,7 @@ def _plan(document: dict[str, Any]) -> Plan:
         document["engine"],
         tuple(document["targets"]),
         tuple(document["warnings"]),
+        tuple(document["notes"]),
     )
     for action in plan.actions:
         _check(action, plan)
@@ -267,9 +268,9 @@ def _is_as_changed(copy: Copy, after: State) -> bool:
 
 def _is_split_so(copy: Copy, after: State) -> bool:
     limit, made_from = copy.transforms.split_over, after.made_from
-    if limit is None or made_from is None:
-        return limit is None and made_from is None
-    return made_from.endswith(split_to(limit))
+    if made_from is None:
+        return limit is None or (after.digest or after.config) is not None
+    return limit is not None and made_from.endswith(split_to(limit))
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

@@ -48,7 +48,7 @@ _ACTION = _object(
     after=_said(_or_null(_STATE), "What the tag is then."),
     source=_or_null(
         _object(
-            "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's image.",
+            "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's or `docker save`'s.",
             reference=_TEXT,
             digest=_IMAGE_DIGEST,
             attestations=_said({"enum": ["keep", "strip", "reject"]}, "What happens to attestations."),
@@ -106,6 +106,7 @@ def plan_schema() -> dict[str, Any]:
             },
             targets={"description": "The patterns that chose a part of it.", "type": "array", "items": _TEXT},
             warnings={"description": "What is to be known of the plan.", "type": "array", "items": _TEXT},
+            notes={"description": "What is to be known besides.", "type": "array", "items": _TEXT},
             summary=_object("How many actions of each kind.", **{str(kind): _COUNT for kind in Kind}),
             actions={
                 "description": "Sorted by repository and tag.",

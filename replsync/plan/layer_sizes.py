@@ -45,7 +45,8 @@ def limited(loads: Iterable[Load], limit: int | None, *, by_daemon: bool = False
 
 def unmeasured(loads: Iterable[Load], limit: int | None) -> tuple[str, ...]:
     """Return a warning where there is a limit, and actions whose sources were not asked."""
-    count = sum(isinstance(load.action.write, Copy) and load.action.bytes is None for load in loads)
+    unknown = [load.action.write for load in loads if load.action.bytes is None]
+    count = sum(isinstance(write, Copy) and write.transforms.split_over is None for write in unknown)
     if limit is None or not count:
         return ()
     return (

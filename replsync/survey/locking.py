@@ -1,11 +1,21 @@
 """Looks up the sources for a lock file, and offers to a plan what the lock file says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import assert_never
 
-from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, UsageError
-from replsync.manifest.lock import Lock, LockCheck, compared, needed
+from replsync.errors import (
+    InvalidInput,
+    NotFound,
+    RegistryError,
+    ReplsyncError,
+    SignInError,
+    UnsupportedImage,
+    UsageError,
+)
+from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
+from replsync.manifest.lock_pushed import USUAL, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.oci.made_from import split_of
@@ -58,8 +68,10 @@ class LockedOffer:
                 exactly = pinned(name, locked) if locked else name
                 return await self._registry_image(exactly, locked, transforms, held)
             case LayoutSource():
-                return await self._layout_image(pinned(name, locked) if locked else name, recipe.transforms, held)
+                return await self._layout_image(pinned(name, locked) if locked else name, locked, transforms, held)
             case DaemonSource() | SavedSource() if locked:
+                if transforms.platforms and self._may_ask(name):
+                    await self._offer.identify(recipe, held)  # raises where it is for another platform
                 return self._limited(Resolved(name, None, locked), transforms)
             case DaemonSource() | SavedSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
@@ -83,27 +95,38 @@ class LockedOffer:
                 raise
             raise self._gone(error) from error
 
-    async def _layout_image(self, name: LayoutSource, transforms: Transforms, held: Digest | None) -> Resolved:
+    async def _layout_image(
+        self, name: LayoutSource, locked: Digest | None, transforms: Transforms, held: Digest | None
+    ) -> Resolved:
         """No registry is asked for a file, so that it is read; and need not be there where its image is in place."""
         if name.digest is None and not self._ask_sources:
             raise self._unknown(name)
         if name.digest is not None and name.digest == held and not transforms.platforms and not self.daemon_pushes:
             return Resolved(name, held)
-        return await self._offer.identify(Recipe(name, transforms), held)
+        try:
+            return await self._offer.identify(Recipe(name, transforms), held)
+        except UnsupportedImage as error:
+            if not locked or error.hint:
+                raise
+            raise UnsupportedImage(error.message, hint=self._upgrade) from error
+
+    @property
+    def _upgrade(self) -> str:
+        return f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
 
     def _gone(self, error: RegistryError) -> RegistryError:
-        hint = f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
         kind = NotFound if isinstance(error, NotFound) else RegistryError
-        return kind(error.message, hint=hint, status=error.status, codes=error.codes)
+        return kind(error.message, hint=self._upgrade, status=error.status, codes=error.codes)
 
     async def _registry_image(
         self, name: RegistrySource, locked: Digest | None, transforms: Transforms, held: Digest | None
     ) -> Resolved:
-        transforms = replace(transforms, refuse_over=None)  # the plan sees to that
         if locked and not self.daemon_pushes:
             is_whole = held == locked and not transforms.platforms
-            if transforms == AS_IT_IS or is_whole or not self._ask_sources:
-                return _perhaps_split(Resolved(name, locked, transforms=transforms))
+            if transforms == AS_IT_IS or is_whole:
+                return Resolved(name, locked, transforms=transforms)
+            if not self._ask_sources:
+                return self._as_said(name, transforms)
         if self._may_ask(name):
             try:
                 return await self._offer.identify(Recipe(name, transforms), held)
@@ -116,16 +139,38 @@ class LockedOffer:
                 f"look up {name}: which of its images the daemon would push, only the source can say",
                 hint="use --engine registry, or let the sources be asked",
             )
-        if name.reference.digest is None:
+        return self._as_said(name, transforms)
+
+    def _as_said(self, name: RegistrySource, transforms: Transforms) -> Resolved:
+        """What would be pushed, by what the lock says of changes to this digest."""
+        digest = name.reference.digest
+        if digest is None:
             raise self._unknown(name)
-        return _perhaps_split(Resolved(name, name.reference.digest, transforms=transforms))
+        said = said_of(self._lock, digest, transforms)
+        if said is None:
+            raise InvalidInput(
+                f"look up {name}: {self._lock.name} does not say what is pushed of it with "
+                f"{transforms_text(transforms)}",
+                hint="run `replsync lock`",
+            )
+        if said == digest:
+            return Resolved(name, digest, transforms=transforms)
+        notes = (f"it is changed as {self._lock.name} says: {transforms_text(transforms)}",)
+        if " " in said:
+            return Resolved(name, None, transforms=transforms, notes=notes, made_from=said)
+        whole = None if transforms.platforms else digest
+        return Resolved(name, Digest(said), whole=whole, transforms=transforms, notes=notes)
 
     def _limited(self, resolved: Resolved, transforms: Transforms) -> Resolved:
-        """An image whose layers only its export will tell; a daemon that pushes changes nothing."""
-        if self.daemon_pushes:
+        """An image whose layers only its export will tell: it will be this, or what is made from it by splitting.
+
+        A daemon that pushes splits nothing.
+        """
+        limit, known = transforms.split_over, resolved.config
+        if self.daemon_pushes or known is None:
             return resolved
-        limits = Transforms(split_over=transforms.split_over, refuse_over=transforms.refuse_over)
-        return _perhaps_split(replace(resolved, transforms=limits))
+        limits = Transforms(split_over=limit, refuse_over=transforms.refuse_over)
+        return replace(resolved, transforms=limits, made_from=None if limit is None else split_of(known, limit))
 
     def _may_ask(self, name: SourceName) -> bool:
         match name:
@@ -143,8 +188,8 @@ class LockedOffer:
         found = (await self._offer.identify(recipe)).config
         if locked not in (None, found):
             raise InvalidInput(
-                f"look up {recipe.source}: it is another image, {found}, than the one in {self._lock.name}",
-                hint="to take what the source is now, replsync lock --upgrade IMAGE:TAG",
+                f"look up {recipe.source}: it is another image, {found}, than {locked}, which is locked",
+                hint=self._upgrade,
             )
 
     def _is_locked(self, name: SourceName) -> bool:
@@ -156,12 +201,6 @@ class LockedOffer:
 
     def _unknown(self, name: SourceName) -> InvalidInput:
         return InvalidInput(f"look up {name}: {self._lock.name} does not have it", hint="run `replsync lock`")
-
-
-def _perhaps_split(resolved: Resolved) -> Resolved:
-    """Whether there is a layer to split, nobody was asked: it will be this, or what is made from it."""
-    limit, known = resolved.transforms.split_over, resolved.digest or resolved.config
-    return replace(resolved, made_from=split_of(known, limit)) if limit is not None and known else resolved
 
 
 async def look_up(
@@ -190,7 +229,43 @@ async def look_up(
     return dict(zip(names, await together(map(one, names)), strict=True))
 
 
-async def check(lock: Lock, manifest: Manifest, offer: Offer, folder: str = "") -> LockCheck:
-    """Look up each source that the lock has and the manifest, in `folder`, needs, and compare."""
+async def check(
+    lock: Lock,
+    manifest: Manifest,
+    offer: Offer,
+    folder: str = "",
+    chosen: Mapping[str, Iterable[str] | ReplsyncError] = MappingProxyType({}),
+) -> LockCheck:
+    """Look up each source that the lock has and the manifest, in `folder`, needs, and compare; see `compared`."""
     found = await look_up((source for source in needed(manifest) if source in lock.digests), offer, folder)
-    return compared(lock, manifest, found)
+    return replace(compared(lock, manifest, found, chosen), unsaid=unsaid(lock, manifest))
+
+
+async def what_is_pushed(
+    old: Lock | None, renewal: Renewal, manifest: Manifest, digests: Mapping[SourceName, Digest], offer: Offer
+) -> dict[str, dict[Digest, str]]:
+    """Say what becomes of each image that the manifest changes on its way, in the form of a lock file.
+
+    `digests` are those of the sources now. What `old` says of those that are
+    kept is taken from there. Raises ReplsyncError where it can't be said; a
+    source that the manifest pins may be gone.
+    """
+    found: dict[str, dict[Digest, str]] = {}
+    kept = set(renewal.kept.values())
+    looked_up = set(digests.values())
+
+    async def one(changes: str, digest: Digest, recipe: Recipe) -> None:
+        said = said_of(old, digest, recipe.transforms) if old else None
+        if said is None or (said == digest and digest not in kept):
+            try:
+                resolved = await offer.identify(recipe)
+            except (RegistryError, SignInError):
+                if digest in looked_up:
+                    raise
+                return
+            said = resolved.digest or resolved.made_from
+        if said is not None and (said != digest or recipe.transforms != USUAL):
+            found.setdefault(changes, {})[digest] = said
+
+    await together(one(*key, recipe) for key, recipe in to_be_said(manifest, digests).items())
+    return found

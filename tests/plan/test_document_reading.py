@@ -31,7 +31,7 @@ CHOICES = {
 _TEXT = {"empty", "longer", "upper case", "a newline behind it", "a control character in it"}
 
 DESCRIPTIVE = {
-    *("tool", "created_at", "targets", "targets[]", "warnings", "warnings[]"),
+    *("tool", "created_at", "targets", "targets[]", "warnings", "warnings[]", "notes", "notes[]"),
     *("actions[].reason", "actions[].notes", "actions[].notes[]"),
     *("actions[].bytes", "actions[].bytes.total", "actions[].bytes.upload", "actions[].bytes.mount"),
     # It is shown beside a digest, which settles what is meant; and the same digest may come from elsewhere.
@@ -64,6 +64,7 @@ ANOTHER_PLAN = {
     "actions[].after.made_from": {"another hex digit", "a digit less", "a control character in it"},
     "actions[].source.platforms": {"one twice", "that of another"},
     "actions[].source.platforms[]": {"longer"},
+    "actions[].source.split_over": {"int in its place"},
     # Of an image that is exported first: its layers are compared before anything is sent.
     "actions[].source.refuse_over": {"int in its place"},
     "engine": {"another choice"},  # the daemon's images, which both engines know by image ID alone
