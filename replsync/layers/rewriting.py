@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest, sha256
 from replsync.oci.image_manifest import DOCKER_LAYER, OCI_LAYER, Descriptor, ImageIndex, ImageManifest
-from replsync.oci.made_from import SPLIT_LIMIT, SPLIT_SOURCE
+from replsync.oci.made_from import SPLIT_LIMIT, SPLIT_SEAL, SPLIT_SOURCE, split_seal
 
 if TYPE_CHECKING:
     from replsync.layers.splitting import Part
@@ -52,6 +52,7 @@ def split_config(
         ]
         if isinstance(data.get("history"), list):
             data["history"] = _history(data["history"], counts)
+        data["config"]["Labels"][SPLIT_SEAL] = split_seal(data)
         return json.dumps(data).encode()
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UnsupportedImage("its config is not well-formed, so that it can't be split") from error
