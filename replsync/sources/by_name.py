@@ -1,6 +1,5 @@
 """The choice of a source by its name."""
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -14,6 +13,7 @@ from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
     from replsync.sources.daemon_image import DaemonImage
+    from replsync.sources.limited_image import Turn
 
 
 class Sources:
@@ -23,7 +23,7 @@ class Sources:
         self._client = client
         self._made: dict[Recipe, ImageSource] = {}
         self._archives: dict[str, Archive] = {}
-        self._turn = asyncio.Semaphore(1)
+        self._turn: Turn | None = None
 
     def of(self, recipe: Recipe) -> ImageSource:
         """Return the source of this name. Nothing is contacted yet."""
@@ -46,8 +46,9 @@ class Sources:
 
     def _make(self, recipe: Recipe) -> ImageSource:
         if recipe.transforms.is_limited:
-            from replsync.sources.limited_image import LimitedImage
+            from replsync.sources.limited_image import LimitedImage, Turn
 
+            self._turn = self._turn or Turn()
             source = self.of(replace(recipe, transforms=recipe.transforms.without_limit))
             return LimitedImage(source, recipe.source, recipe.transforms, self._turn)
         match recipe.source:

@@ -8,7 +8,7 @@ only once they are exported, so that these are looked at again then.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, short
@@ -18,16 +18,24 @@ from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import DaemonSource, SavedSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.sources.image_source import Content, ImageSource, OpenImage
-from replsync.sources.split_image import layers_to_split, split
+from replsync.sources.split_image import Known, layers_to_split, split
+
+
+@dataclass
+class Turn:
+    """`one` split at a time, since each fills a folder and a processor; what is `known` of layers since."""
+
+    one: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    known: Known = field(default_factory=dict)
 
 
 class LimitedImage:
     """The image of `source`, with the layers over the limit in `transforms` split or refused.
 
-    `turn` is for one split at a time: each fills a folder and a processor.
+    Images that are split in one run share a `turn`.
     """
 
-    def __init__(self, source: ImageSource, name: SourceName, transforms: Transforms, turn: asyncio.Semaphore) -> None:
+    def __init__(self, source: ImageSource, name: SourceName, transforms: Transforms, turn: Turn) -> None:
         self._source = source
         self._name = name
         self._transforms = transforms
@@ -66,7 +74,8 @@ class LimitedImage:
             if limit is None or not layers_to_split(image.tree, limit):
                 yield image
             else:
-                async with self._turn, split(image, limit, _known_by(self._name, image.tree.root)) as parts:
+                source = _known_by(self._name, image.tree.root)
+                async with self._turn.one, split(image, limit, source, self._turn.known) as parts:
                     yield parts
 
 

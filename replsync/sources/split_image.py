@@ -1,16 +1,18 @@
 """An image whose large layers are split: around any other that can be read.
 
-Its parts are files in a temporary folder, made before the image is handed out;
-its other blobs are read where the image is.
+Its parts are files in a temporary folder. They are made before the image is
+handed out, but for a layer that was split in the same run before: its parts are
+known then, and made again only where one of them has to be read. Other blobs are read where the image is.
 """
 
 import asyncio
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,17 +29,20 @@ from replsync.sources.image_source import OpenImage
 if TYPE_CHECKING:
     from replsync.layers.splitting import Part
 
+Known = dict[tuple[Digest, Digest, int], tuple["Part", ...]]
+"""The parts of layers that were split, by the layer's digest, its diff_id and the limit."""
+
 _PIECE = 256 * 1024
 _TMPDIR = "make room, or choose another folder by TMPDIR"
 
 
 @dataclass(frozen=True)
 class OpenSplitImage:
-    """An image with split layers. What is new in it is a file, or `configs` in memory."""
+    """An image with split layers. What is new in it are `parts`, each a file that can be waited for, and `configs`."""
 
     whole: OpenImage
     tree: ImageTree
-    files: Mapping[Digest, Path]
+    parts: Mapping[Digest, Callable[[], Awaitable[Path]]]
     configs: Mapping[Digest, bytes]
     made_from: str
 
@@ -50,8 +55,8 @@ class OpenSplitImage:
         """Open a stream of the blob's bytes from byte `start` on."""
         if (config := self.configs.get(blob.digest)) is not None:
             yield config[start:]
-        elif path := self.files.get(blob.digest):
-            with path.open("rb") as file:
+        elif made := self.parts.get(blob.digest):
+            with (await made()).open("rb") as file:
                 file.seek(start)
                 while piece := await asyncio.to_thread(file.read, _PIECE):
                     yield piece
@@ -69,8 +74,10 @@ def layers_to_split(tree: ImageTree, limit: int) -> tuple[Descriptor, ...]:
 
 
 @asynccontextmanager
-async def split(image: OpenImage, limit: int, source: Digest) -> AsyncIterator[OpenSplitImage]:
+async def split(image: OpenImage, limit: int, source: Digest, known: Known) -> AsyncIterator[OpenSplitImage]:
     """Split the layers of `image` that have more than `limit` bytes; labels say that it was made from `source`.
+
+    `known` is what was split before, and is added to.
 
     Raises NoRoom where the temporary folder hasn't the room that `temporary_disk`
     says, UnsupportedImage where a layer can't be split, and whatever reading the image raises.
@@ -88,30 +95,29 @@ async def split(image: OpenImage, limit: int, source: Digest) -> AsyncIterator[O
                 f"split layers in {tempfile.gettempdir()}: it takes up to {needed:,} bytes, and {free:,} are free",
                 hint=_TMPDIR,
             )
-        yield await _Split(image, limit, source, Path(name)).run()
+        yield await _Split(image, limit, source, known, Path(name)).run()
 
 
 class _Split:
-    def __init__(self, image: OpenImage, limit: int, source: Digest, folder: Path) -> None:
+    def __init__(self, image: OpenImage, limit: int, source: Digest, known: Known, folder: Path) -> None:
         self._image = image
         self._limit = limit
         self._source = source
         self._folder = folder
-        self._parts: dict[tuple[Digest, Digest], tuple[Part, ...]] = {}
+        self._known = known
+        self._making = asyncio.Lock()
+        self._parts: dict[Digest, Callable[[], Awaitable[Path]]] = {}
         self._configs: dict[Digest, bytes] = {}
 
     async def run(self) -> OpenSplitImage:
         """Split every layer that is too large, and write what names them anew."""
-        from replsync.layers.splitting import part_file
-
         root = self._image.tree.root
         documents: dict[Digest, Document] = {}
         for digest, document in self._image.tree.in_push_order:
             documents[digest] = await self._rewritten(document, documents)
         new_root = await self._rewritten(root, documents)
         tree = ImageTree(new_root, {document.digest: document for document in documents.values()})
-        files = {part.digest: part_file(self._folder, part.digest) for parts in self._parts.values() for part in parts}
-        return OpenSplitImage(self._image, tree, files, self._configs, split_of(self._source, self._limit))
+        return OpenSplitImage(self._image, tree, self._parts, self._configs, split_of(self._source, self._limit))
 
     async def _rewritten(self, document: Document, below: Mapping[Digest, Document]) -> Document:
         if isinstance(document, ImageIndex):
@@ -135,10 +141,23 @@ class _Split:
         split = dict[Digest, tuple["Part", ...]]()
         for layer, diff_id in zip(manifest.layers, diff_ids, strict=True):
             if layer.size > self._limit:
-                if (layer.digest, diff_id) not in self._parts:
-                    self._parts[layer.digest, diff_id] = await self._split_one(layer, diff_id)
-                split[layer.digest] = self._parts[layer.digest, diff_id]
+                key = layer.digest, diff_id, self._limit
+                if key not in self._known:
+                    self._known[key] = await self._split_one(layer, diff_id)
+                split[layer.digest] = self._known[key]
+                for part in self._known[key]:
+                    self._parts[part.digest] = partial(self._file, part.digest, layer, diff_id)
         return split
+
+    async def _file(self, digest: Digest, layer: Descriptor, diff_id: Digest) -> Path:
+        """The file with a part, which is made if it isn't there."""
+        from replsync.layers.splitting import part_file
+
+        path = part_file(self._folder, digest)
+        async with self._making:
+            if not path.exists():
+                await self._split_one(layer, diff_id)
+        return path
 
     async def _split_one(self, layer: Descriptor, diff_id: Digest) -> tuple["Part", ...]:
         from replsync.layers.splitting import Limits, split_layer

@@ -15,11 +15,11 @@ import pytest
 from isal import igzip
 
 from replsync.errors import CorruptBlob, NoRoom, ReplsyncError, UnsupportedImage
-from replsync.oci.digest import sha256
+from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import Descriptor, parse_document
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.made_from import read_made_from, split_of
-from replsync.sources.split_image import split
+from replsync.sources.split_image import Known, split
 from tests.layers import tars
 from tests.servers.images import build_image
 
@@ -51,9 +51,11 @@ class Held:
         outer["layers"][0] |= {"digest": sha256(self.layer), "size": len(self.layer)}
         manifest(outer)
         self.blobs = {sha256(raw): raw, sha256(self.layer): self.layer}
+        self.read_blobs: list[Digest] = []
         self.tree = ImageTree(parse_document(json.dumps(outer).encode(), made.media_type), {})
 
     async def read(self, blob: Descriptor, start: int = 0) -> AsyncGenerator[bytes, None]:
+        self.read_blobs.append(blob.digest)
         data = self.blobs[blob.digest][start:]
         for at in range(0, len(data), 10_000):
             yield data[at : at + 10_000]
@@ -68,14 +70,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def failure(image: Held) -> ReplsyncError:
     with pytest.raises(ReplsyncError) as caught:
-        async with split(image, LIMIT, SOURCE):
+        async with split(image, LIMIT, SOURCE, {}):
             pass
     return caught.value
 
 
 async def test_parts_are_read_from_any_byte_and_leave_nothing_behind(temporary: Path) -> None:
     held = Held()
-    async with split(held, LIMIT, SOURCE) as image:
+    async with split(held, LIMIT, SOURCE, {}) as image:
         assert len(image.tree.blobs) == 5
         for blob in image.tree.blobs:
             data = b"".join([part async for part in image.read(blob)])
@@ -89,13 +91,13 @@ async def test_parts_are_read_from_any_byte_and_leave_nothing_behind(temporary: 
 async def test_the_same_image_is_split_into_the_same_bytes(temporary: Path) -> None:
     found = []
     for _ in range(2):
-        async with split(Held(), LIMIT, SOURCE) as image:
+        async with split(Held(), LIMIT, SOURCE, {}) as image:
             found.append(image.tree.root.raw)
     assert found[0] == found[1]
 
 
 async def test_its_labels_say_what_it_was_made_from_and_those_of_a_derived_image_do_not(temporary: Path) -> None:
-    async with split(Held(), LIMIT, SOURCE) as image:
+    async with split(Held(), LIMIT, SOURCE, {}) as image:
         (config,) = image.configs.values()
     assert read_made_from(config) == split_of(SOURCE, LIMIT) == image.made_from
     derived = json.loads(config)
@@ -109,7 +111,7 @@ async def test_all_else_in_a_config_stays_and_labels_are_added_to_those_there(te
         config |= {"config": {"Labels": {"a": "b"}, "Cmd": ["c"]}, "os.features": ["x"], "author": "\ud800"}
         del config["history"]
 
-    async with split(Held(config=change), LIMIT, SOURCE) as image:
+    async with split(Held(config=change), LIMIT, SOURCE, {}) as image:
         (raw,) = image.configs.values()
     config = json.loads(raw)
     assert (config["config"]["Labels"]["a"], config["config"]["Cmd"]) == ("b", ["c"])
@@ -119,7 +121,7 @@ async def test_all_else_in_a_config_stays_and_labels_are_added_to_those_there(te
 
 async def test_a_history_that_does_not_fit_the_layers_stays_as_it_is(temporary: Path) -> None:
     history = [{"created_by": "one"}, {"created_by": "two"}]
-    async with split(Held(config=lambda config: config.update(history=history)), LIMIT, SOURCE) as image:
+    async with split(Held(config=lambda config: config.update(history=history)), LIMIT, SOURCE, {}) as image:
         (config,) = image.configs.values()
     assert json.loads(config)["history"] == history
 
@@ -201,3 +203,16 @@ async def test_a_cancelled_split_ends_its_thread_and_leaves_nothing(
         await splitting
     await asyncio.get_running_loop().shutdown_default_executor()  # would wait for a thread that still works
     assert list(temporary.iterdir()) == []  # noqa: ASYNC240
+
+
+async def test_a_layer_that_was_split_before_is_read_again_only_for_a_part_that_is_wanted(temporary: Path) -> None:
+    known: Known = {}
+    first, second = Held(), Held(config=lambda config: config.update(author="another"))
+    async with split(first, LIMIT, SOURCE, known) as image:
+        parts = [blob for blob in image.tree.blobs if not blob.is_config]
+    async with split(second, LIMIT, SOURCE, known) as image:
+        assert [blob for blob in image.tree.blobs if not blob.is_config] == parts
+        assert len(second.read_blobs) == 1  # the config
+        for blob in parts:
+            assert sha256(b"".join([piece async for piece in image.read(blob)])) == blob.digest
+        assert len(second.read_blobs) == 2
