@@ -267,3 +267,12 @@ def exported(dockerd: DockerDaemon, image: str, folder: Path) -> dict[str, tuple
     dockerd.cli("rm", container)
     found = unpacked([archive.read_bytes()])
     return {path: said for path, said in found.items() if path.partition("/")[0] in ("opt", "old", "kept")}
+
+
+def test_parts_of_an_image_in_the_same_registry_are_sent_and_the_rest_is_mounted(place: Place) -> None:
+    whole = image(BASE, UPPER)
+    push(place.sandbox.host, f"{place.workplace.app}/source", "1", whole, place.sandbox.credentials)
+    place.write(source=f"{place.sandbox.host}/{place.workplace.app}/source:1")
+    place.workplace.apply()
+    assert unpacked(gzip.decompress(layer) for layer in place.pushed()[2]) == unpacked([BASE, UPPER])
+    assert place.workplace.is_in_sync()
