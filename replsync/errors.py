@@ -107,6 +107,10 @@ class DockerError(ReplsyncError):
     """The Docker daemon or its command-line client failed."""
 
 
+class NoRoom(ReplsyncError):
+    """A temporary folder can't be made, or is full."""
+
+
 class ChangedMeanwhile(ReplsyncError):
     """A tag is not in the state that the plan was made for."""
 

@@ -53,8 +53,8 @@ class DockerEngine:
     async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
         """Say what the daemon would push: the image of its own platform, by config digest."""
         match recipe.source:
-            case DaemonSource():
-                return await self._sources.of(recipe).identify(held)
+            case DaemonSource() as name:
+                return await self._sources.daemon(name, recipe.transforms.without_limit).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
                 kept = await read_kept(self._client.fetch, name.reference, recipe.transforms)
@@ -80,8 +80,8 @@ class DockerEngine:
     async def content(self, recipe: Recipe) -> Content:
         """Say what the daemon would move, as far as it is known."""
         match recipe.source:
-            case DaemonSource():
-                return await self._sources.of(recipe).content()
+            case DaemonSource() as name:
+                return await self._sources.daemon(name).content()
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)

@@ -24,6 +24,7 @@ from replsync.registry.session import SMALL_BLOB
 from replsync.registry.together import together
 from replsync.sources.by_name import Sources
 from replsync.sources.image_source import Content, OpenImage
+from replsync.sources.split_image import OpenSplitImage
 
 _EXPORTS = 2
 """Images of the daemon, or of `docker save`, that are exported at once: each takes its compressed size on disk."""
@@ -85,7 +86,7 @@ class RegistryEngine:
 
     async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
         repository = target.reference.repository
-        _refuse_unplanned(target, image.tree.root.digest)
+        _refuse_unplanned(target, image)
         await together(
             self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
             for blob in image.tree.blobs
@@ -158,9 +159,11 @@ class RegistryEngine:
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
 
 
-def _refuse_unplanned(target: Destination, digest: Digest) -> None:
+def _refuse_unplanned(target: Destination, image: OpenImage) -> None:
     """What stays of an image, another version of replsync may see differently, and a plan may be forged."""
-    planned = target.expected.digest if target.expected else None
+    if isinstance(image, OpenSplitImage) and target.expected and target.expected.made_from == image.made_from:
+        return
+    planned, digest = target.expected.digest if target.expected else None, image.tree.root.digest
     if planned not in (None, digest):
         raise ChangedMeanwhile(
             f"write {target.reference}: {digest} would be pushed instead of {planned}, which was planned",

@@ -33,6 +33,7 @@ def contradictions(manifest: object) -> list[Contradiction]:
     found = repeated_images(manifest)
     for index, image in enumerate(_items(manifest, "images")):
         found += image_contradictions(image, ("images", index))
+    found += policy_contradictions(_get(manifest, "policy"), ("policy",))
     return found + transfer_contradictions(_get(manifest, "transfer"), ("transfer",))
 
 
@@ -60,6 +61,14 @@ def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
         *_unfit_digests(image, at),
         *_unfit_selector(image, at),
     ]
+
+
+def policy_contradictions(policy: object, at: Path = ()) -> list[Contradiction]:
+    """Return the contradictions inside `policy`, which stands at the path `at`."""
+    if _get(policy, "oversize_layers") != "split" or _get(policy, "max_layer_size") is not None:
+        return []
+    message = "`oversize_layers: split` needs a `max_layer_size`"
+    return [Contradiction((*at, "oversize_layers"), message, "add `max_layer_size: 1.9GB`")]
 
 
 def transfer_contradictions(transfer: object, at: Path = ()) -> list[Contradiction]:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from replsync.manifest.contradictions import (
     Contradiction,
     image_contradictions,
+    policy_contradictions,
     repeated_images,
     transfer_contradictions,
 )
@@ -39,7 +40,15 @@ from replsync.manifest.grammar import (
 )
 from replsync.manifest.select import Select
 from replsync.oci.recipe import Transforms
-from replsync.oci.source_name import LayoutSource, RegistrySource, SourceName, pinned, source_for_tag
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    pinned,
+    source_for_tag,
+)
 
 VERSION = 1
 DEFAULT_REGISTRY = "registry.replicated.com"
@@ -212,10 +221,21 @@ class Policy(_Part):
     )
     max_layer_size: ByteSize | None = Field(
         default=None,
-        description="The largest layer that is sent: a plan that would send a larger one is blocked. Bytes, or a size "
+        description="The largest layer that is sent; see `oversize_layers`. Bytes, or a size "
         "such as 1.9GB or 2GiB (kB to TB are powers of 1000, KiB to TiB of 1024). Left out, there is no limit.",
         examples=["1.9GB", "500MB", 1900000000],
     )
+    oversize_layers: Literal["reject", "split"] = Field(
+        default="reject",
+        description="What happens to layers of more than `max_layer_size`: a plan that would send one is blocked, or "
+        "they are split into several layers that unpack to the same files.",
+        examples=["split"],
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _refuse(policy_contradictions(self))
+        return self
 
 
 class Transfer(_Part):
@@ -306,6 +326,16 @@ class Manifest(_Part):
         _refuse(repeated_images(self))
         return self
 
-    def transforms_of(self, image: Image) -> Transforms:
-        """What is changed on the images that `image` takes from its sources."""
-        return Transforms(self.policy.attestations, image.platforms)
+    def transforms_of(self, image: Image, source: SourceName | None = None) -> Transforms:
+        """What is changed on the images that `image` takes from its sources; of one whose layers only its export tells,
+        from `source`, those over the limit are refused then.
+        """
+        policy = self.policy
+        splits = policy.oversize_layers == "split"
+        is_exported = isinstance(source, DaemonSource | SavedSource)
+        return Transforms(
+            policy.attestations,
+            image.platforms,
+            split_over=policy.max_layer_size if splits else None,
+            refuse_over=policy.max_layer_size if is_exported and not splits else None,
+        )

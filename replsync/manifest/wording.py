@@ -123,7 +123,7 @@ def _expected(path: Path) -> str:
         case ():
             return "a mapping with `version` and `images`"
         case ("policy",):
-            return "a mapping with `unlisted`, `max_tombstones` or `max_layer_size`"
+            return "a mapping with `unlisted`, `max_tombstones`, `max_layer_size` or `oversize_layers`"
         case ("transfer",):
             return "a mapping with `parallelism`, `min_chunk_size` or `max_chunk_size`"
         case ("policy", "unlisted"):

@@ -16,6 +16,7 @@ from replsync.oci.platform import Platform
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -55,6 +56,11 @@ class Descriptor:
     platform: Platform | None = None
     has_urls: bool = False
     is_attestation: bool = False
+
+    @property
+    def is_config(self) -> bool:
+        """Whether it points at the config of an image."""
+        return self.media_type in _IMAGE_CONFIGS
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,21 @@ tell afterwards.
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.digest import Digest, parse_digest, sha256
 
 SPLIT_SOURCE = "dev.replsync.split.source"
 """The digest of the image before its large layers were split."""
 SPLIT_LIMIT = "dev.replsync.split.limit"
 """Bytes: the limit that they were split to."""
+SPLIT_SEAL = "dev.replsync.split.seal"
+"""The digest of all else in the config: an image that is built on a split one inherits its labels, and is another."""
 BUILD_INPUTS = "dev.replsync.build.inputs"
 """The digest of all that went into the build of an image."""
+
+_SPLIT = "dev.replsync.split."
 
 MAX_CONFIG = 4 * 1024 * 1024
 """Bytes of a config that is read for its labels."""
@@ -30,6 +36,14 @@ def split_to(limit: int) -> str:
     return f" split to {limit}"
 
 
+def split_seal(config: Mapping[str, Any]) -> Digest:
+    """What the label SPLIT_SEAL says of this config, which has labels."""
+    inner = config["config"]
+    labels = {key: value for key, value in inner["Labels"].items() if not key.startswith(_SPLIT)}
+    rest = {**config, "config": {**inner, "Labels": labels}}
+    return sha256(json.dumps(rest, sort_keys=True).encode())
+
+
 def build_of(inputs: Digest) -> str:
     """What an image is made from that is built from these inputs."""
     return f"build of {inputs}"
@@ -41,9 +55,12 @@ def read_made_from(config: bytes) -> str | None:
     A built image is known by its inputs, also where it was split after that.
     """
     try:
-        labels = json.loads(config)["config"]["Labels"]
+        data = json.loads(config)
+        labels = data["config"]["Labels"]
         if BUILD_INPUTS in labels:
             return build_of(parse_digest(labels[BUILD_INPUTS]))
+        if labels[SPLIT_SEAL] != split_seal(data):
+            return None
         return split_of(parse_digest(labels[SPLIT_SOURCE]), int(labels[SPLIT_LIMIT]))
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None

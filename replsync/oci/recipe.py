@@ -6,7 +6,7 @@ known before anything is sent.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from replsync.errors import UnsupportedImage
@@ -23,12 +23,24 @@ class Transforms:
 
     `attestations` are taken away (`strip`), or make the image one that is not
     pushed (`reject`). Of an index only the `platforms` stay, all where none is
-    named. Layers of more than `split_over` bytes are split.
+    named. Layers of more than `split_over` bytes are split;
+    those of more than `refuse_over` keep an image whose layers only its export tells from being pushed.
     """
 
     attestations: Attestations = "keep"
     platforms: tuple[Platform, ...] = ()
     split_over: int | None = None
+    refuse_over: int | None = None
+
+    @property
+    def without_limit(self) -> "Transforms":
+        """These, whatever the size of layers is."""
+        return replace(self, split_over=None, refuse_over=None)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the size of layers matters."""
+        return self.split_over is not None or self.refuse_over is not None
 
 
 AS_IT_IS = Transforms()

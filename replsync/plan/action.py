@@ -31,7 +31,8 @@ class State:
     """A tag before or after an action.
 
     `digest` is None where a Docker daemon will choose it, or the image is made
-    before it is pushed: only of such a one, after an action, `made_from` is known (see `made_from.py`).
+    before it is pushed: only of such a one, after an action, `made_from` is known (see `made_from.py`). Where
+    there is a digest or a config as well, any of them tells that it is this: whether it must be made isn't known yet.
     """
 
     kind: Literal["image", "tombstone"]

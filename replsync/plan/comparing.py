@@ -43,8 +43,8 @@ def is_in(expected: State | None, tag: TagState) -> bool:
 
 
 def is_made(expected: State | None) -> bool:
-    """Whether only what a tag's image was made from tells if it is what `expected` says."""
-    return expected is not None and expected.digest is None and expected.config is None
+    """Whether what a tag's image was made from tells if it is what `expected` says."""
+    return expected is not None and expected.made_from is not None
 
 
 def described(state: State | None) -> str:
@@ -56,8 +56,8 @@ def described(state: State | None) -> str:
 
 
 def _same(expected: State, digest: Digest, config: Digest | None, made_from: str | None = None) -> bool:
+    if expected.made_from is not None and expected.made_from == made_from:
+        return True
     if expected.digest is not None:
         return expected.digest == digest
-    if expected.config is not None:
-        return expected.config == config
-    return expected.made_from is not None and expected.made_from == made_from
+    return expected.config is not None and expected.config == config

@@ -151,6 +151,7 @@ def _write(write: Write | None) -> dict[str, Any]:
                 "attestations": transforms.attestations,
                 "platforms": [str(platform) for platform in transforms.platforms],
                 "split_over": transforms.split_over,
+                "refuse_over": transforms.refuse_over,
             }
             return {"source": {"reference": spoken(source), "digest": digest, **changed}, "tombstone": None}
         case Bury(epitaph):

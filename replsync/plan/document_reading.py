@@ -146,8 +146,8 @@ def _state(item: dict[str, Any] | None) -> State | None:
     if item is None:
         return None
     state = State(item["kind"], _digest(item["digest"]), _digest(item["config"]), item["made_from"])
-    if state.made_from is not None and (state.kind, state.digest, state.config) != ("image", None, None):
-        raise ValueError("what an image is made from stands where it has a digest")
+    if state.made_from is not None and state.kind != "image":
+        raise ValueError("what an image is made from stands where there is a tombstone")
     return state
 
 
@@ -161,7 +161,7 @@ def _write(item: dict[str, Any]) -> Write | None:
             return None
         case {"reference": source, "digest": digest, "attestations": attestations} as changed, None:
             platforms = tuple(map(parse_platform, changed["platforms"]))
-            transforms = Transforms(attestations, platforms, changed["split_over"])
+            transforms = Transforms(attestations, platforms, changed["split_over"], changed["refuse_over"])
             return _copy(parse_source(source), parse_digest(digest), transforms)
         case None, {"reason": reason, "replaces": replaces, "media_type": media_type}:
             return Bury(Epitaph(item["reference"], reason, parse_digest(replaces), media_type))
@@ -198,7 +198,8 @@ def _check(action: Action, plan: Plan) -> None:
 
 def _was_read(before: State) -> bool:
     """Whether a registry can have answered this: it knows the digest, and a tombstone is known by its config."""
-    return before.digest is not None and (before.kind == "image" or before.config is not None)
+    is_read = before.digest is not None and before.made_from is None
+    return is_read and (before.kind == "image" or before.config is not None)
 
 
 def _fits(kind: Kind, before: State | None, after: State | None) -> bool:
@@ -240,9 +241,10 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
     source, digest = copy.source, copy.digest
     match source:
         case DaemonSource() | SavedSource():
-            return (after.digest, after.config) == (None, digest) and copy.transforms == AS_IT_IS
+            is_named = (after.digest, after.config) == (None, digest) and copy.transforms.without_limit == AS_IT_IS
+            return is_named and _is_split_so(copy, after)
         case RegistrySource() if engine == "docker":
-            is_known = after.digest is None and after.config is not None
+            is_known = after.digest is None and after.config is not None and after.made_from is None
             return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS
         case RegistrySource():
             return source.reference.digest == digest and _is_as_changed(copy, after)
@@ -255,12 +257,20 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
 def _is_as_changed(copy: Copy, after: State) -> bool:
     """Whether an image is another one only where something is changed: which, is compared before anything is sent.
 
-    It may stay the same: with a lock file the source isn't asked if there is something to take away.
+    It may stay the same: by a lock alone nobody knows if there is anything to take away.
     """
-    limit = copy.transforms.split_over
+    if not _is_split_so(copy, after) or copy.transforms.refuse_over is not None:
+        return False
     if after.digest is None:
-        return limit is not None and after.made_from is not None and after.made_from.endswith(split_to(limit))
-    return limit is None and (copy.digest == after.digest or copy.transforms != AS_IT_IS)
+        return after.made_from is not None
+    return copy.digest == after.digest or copy.transforms.without_limit != AS_IT_IS
+
+
+def _is_split_so(copy: Copy, after: State) -> bool:
+    limit, made_from = copy.transforms.split_over, after.made_from
+    if made_from is None:
+        return limit is None or (after.digest or after.config) is not None
+    return limit is not None and made_from.endswith(split_to(limit))
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

@@ -54,6 +54,7 @@ _ACTION = _object(
             attestations=_said({"enum": ["keep", "strip", "reject"]}, "What happens to attestations."),
             platforms={"description": "The platforms that are copied; none: all.", "type": "array", "items": _TEXT},
             split_over=_said(_or_null(_COUNT), "Layers of more bytes are split; null: none is."),
+            refuse_over=_said(_or_null(_COUNT), "Exported layers of more bytes are refused; null: none."),
         )
     ),
     tombstone=_or_null(

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from replsync.manifest.byte_size import size_text
 from replsync.oci.digest import short
-from replsync.oci.image_manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor
+from replsync.oci.image_manifest import Descriptor
+from replsync.oci.layer_bounds import exported_disk, temporary_disk
 from replsync.plan.action import Action, ByteCount, Copy, Kind
 
 CUT_OFF = 1_900_000_000
@@ -14,7 +15,6 @@ CUT_OFF = 1_900_000_000
 
 _SEEN = "Replicated's registry was seen to cut off requests near 2 GB with 524"
 _PLATFORM = re.compile(r"[A-Za-z0-9._/-]{1,60}")  # what an image says of itself may be anything
-_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Load:
 
     `sent` are the blobs that the action sends itself, `awaited` those that it
     needs and an earlier action sends. Of an image whose blobs exist only once
-    it is exported there is but its size, `unpacked`, in bytes.
+    it is exported there is but its size, `unpacked`, in bytes. `split` are the layers that are split first.
     """
 
     action: Action
     sent: tuple[Descriptor, ...] = ()
     awaited: tuple[Descriptor, ...] = ()
     unpacked: int = 0
+    split: tuple[Descriptor, ...] = ()
 
 
 def limited(loads: Iterable[Load], limit: int | None, *, by_daemon: bool = False) -> tuple[Action, ...]:
@@ -44,7 +45,8 @@ def limited(loads: Iterable[Load], limit: int | None, *, by_daemon: bool = False
 
 def unmeasured(loads: Iterable[Load], limit: int | None) -> tuple[str, ...]:
     """Return a warning where there is a limit, and actions whose sources were not asked."""
-    count = sum(isinstance(load.action.write, Copy) and load.action.bytes is None for load in loads)
+    unknown = [load.action.write for load in loads if load.action.bytes is None]
+    count = sum(isinstance(write, Copy) and write.transforms.split_over is None for write in unknown)
     if limit is None or not count:
         return ()
     return (
@@ -54,6 +56,9 @@ def unmeasured(loads: Iterable[Load], limit: int | None) -> tuple[str, ...]:
 
 
 def _limited(load: Load, limit: int | None, by_daemon: bool) -> Action:
+    write = load.action.write
+    if isinstance(write, Copy) and write.transforms.split_over is not None:
+        return _split(load, write.transforms.split_over)
     if limit is None:
         large = _layers(load.sent, CUT_OFF)
         if large:
@@ -63,21 +68,35 @@ def _limited(load: Load, limit: int | None, by_daemon: bool) -> Action:
         return load.action
     large = _layers((*load.sent, *load.awaited), limit + 1)
     if large:
-        return _blocked(load.action, large, limit)
+        return _blocked(load.action, large, limit, by_daemon)
     if load.unpacked > limit:
         return _noted(
             load.action,
-            f"{_unpacked(load)}, so that policy.max_layer_size ({_beside(limit, (load.unpacked,))}) can't be checked",
+            f"{_unpacked(load)}; it fails before anything of it is sent if one is larger than policy.max_layer_size, "
+            f"{_beside(limit, (load.unpacked,))}",
         )
     return load.action
 
 
-def _blocked(action: Action, large: Sequence[Descriptor], limit: int) -> Action:
+def _split(load: Load, limit: int) -> Action:
+    at_most = f"layers of at most {size_text(limit)}"
+    if load.split:
+        are = "is" if len(load.split) == 1 else "are"
+        named, disk = f"{_named(load.split, limit)} {are} split into {at_most}", temporary_disk(load.split)
+    elif load.unpacked > limit:
+        named, disk = f"{_unpacked(load)}; large ones are split into {at_most}", exported_disk(load.unpacked)
+    else:
+        return load.action
+    return _noted(load.action, f"{named}, which takes up to {size_text(disk)} of temporary disk")
+
+
+def _blocked(action: Action, large: Sequence[Descriptor], limit: int, by_daemon: bool) -> Action:
+    next_move = "" if by_daemon else "set policy.oversize_layers: split, "
     allowed = _beside(limit, [layer.size for layer in large])
     one = len(large) == 1
     reason = (
         f"{_named(large, limit)} {'is' if one else 'are'} larger than policy.max_layer_size, {allowed}; "
-        f"make {'the layer' if one else 'them'} smaller, or raise policy.max_layer_size"
+        f"{next_move}make {'the layer' if one else 'them'} smaller, or raise policy.max_layer_size"
     )
     return replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None, bytes=ByteCount())
 
@@ -87,7 +106,7 @@ def _noted(action: Action, note: str) -> Action:
 
 
 def _layers(blobs: Iterable[Descriptor], least: int) -> list[Descriptor]:
-    return [blob for blob in blobs if blob.size >= least and blob.media_type not in _CONFIGS]
+    return [blob for blob in blobs if blob.size >= least and not blob.is_config]
 
 
 def _named(layers: Sequence[Descriptor], limit: int | None = None) -> str:

@@ -281,11 +281,9 @@ def _copy(wanted: Resolved) -> Copy:
 def _same(wanted: Resolved, present: Present) -> bool:
     if present.digest in (wanted.digest, wanted.whole):
         return True
-    if wanted.digest is not None:
-        return False
-    if wanted.config is not None:
-        return wanted.config == present.config
-    return wanted.made_from is not None and wanted.made_from == present.made_from
+    if wanted.made_from is not None and wanted.made_from == present.made_from:
+        return True
+    return wanted.digest is None and wanted.config is not None and wanted.config == present.config
 
 
 def _offered(wanted: Resolved) -> str:

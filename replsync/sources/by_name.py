@@ -1,8 +1,9 @@
 """The choice of a source by its name."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from replsync.oci.recipe import Recipe
+from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource
 from replsync.registry.client import RegistryClient
 from replsync.sources.archive import Archive
@@ -12,6 +13,7 @@ from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
     from replsync.sources.daemon_image import DaemonImage
+    from replsync.sources.limited_image import Turn
 
 
 class Sources:
@@ -21,6 +23,7 @@ class Sources:
         self._client = client
         self._made: dict[Recipe, ImageSource] = {}
         self._archives: dict[str, Archive] = {}
+        self._turn: Turn | None = None
 
     def of(self, recipe: Recipe) -> ImageSource:
         """Return the source of this name. Nothing is contacted yet."""
@@ -28,11 +31,11 @@ class Sources:
             self._made[recipe] = self._make(recipe)
         return self._made[recipe]
 
-    def daemon(self, name: DaemonSource) -> "DaemonImage":
-        """Return the daemon's image of this name, as it is."""
+    def daemon(self, name: DaemonSource, transforms: Transforms = AS_IT_IS) -> "DaemonImage":
+        """Return the daemon's image of this name; no layer of it is split."""
         from replsync.sources.daemon_image import DaemonImage
 
-        made = self.of(Recipe(name))
+        made = self.of(Recipe(name, transforms.without_limit))
         if not isinstance(made, DaemonImage):
             raise AssertionError("a daemon source makes a daemon image")
         return made
@@ -42,6 +45,12 @@ class Sources:
         return self._archives.setdefault(path, Archive(path))
 
     def _make(self, recipe: Recipe) -> ImageSource:
+        if recipe.transforms.is_limited:
+            from replsync.sources.limited_image import LimitedImage, Turn
+
+            self._turn = self._turn or Turn()
+            source = self.of(replace(recipe, transforms=recipe.transforms.without_limit))
+            return LimitedImage(source, recipe.source, recipe.transforms, self._turn)
         match recipe.source:
             case RegistrySource() as name:
                 return RegistryImage(self._client, name, recipe.transforms)

@@ -141,7 +141,7 @@ async def _head(
 
 def _recipe(manifest: Manifest, image: Image, tag: Tag, folder: str) -> Recipe | None:
     source = image.source_of(tag)
-    return Recipe(located(source, folder), manifest.transforms_of(image)) if source else None
+    return Recipe(located(source, folder), manifest.transforms_of(image, source)) if source else None
 
 
 async def _listed(

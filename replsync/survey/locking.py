@@ -18,6 +18,7 @@ from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
 from replsync.manifest.lock_pushed import is_usual, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
+from replsync.oci.made_from import split_of
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import (
@@ -71,11 +72,11 @@ class LockedOffer:
             case DaemonSource() | SavedSource() if locked:
                 if transforms.platforms and self._may_ask(name):
                     await self._offer.identify(recipe, held)  # raises where it is for another platform
-                return Resolved(name, None, locked)
+                return self._limited(Resolved(name, None, locked), transforms)
             case DaemonSource() | SavedSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
             case DaemonSource(str() as image_id):
-                return Resolved(name, None, image_id)
+                return self._limited(Resolved(name, None, image_id), transforms)
             case DaemonSource() | SavedSource():
                 raise self._unknown(name)
             case _:
@@ -159,6 +160,17 @@ class LockedOffer:
             return Resolved(name, None, transforms=transforms, notes=notes, made_from=said)
         whole = None if transforms.platforms else digest
         return Resolved(name, Digest(said), whole=whole, transforms=transforms, notes=notes)
+
+    def _limited(self, resolved: Resolved, transforms: Transforms) -> Resolved:
+        """An image whose layers only its export will tell: it will be this, or what is made from it by splitting.
+
+        A daemon that pushes splits nothing.
+        """
+        limit, known = transforms.split_over, resolved.config
+        if self.daemon_pushes or known is None:
+            return resolved
+        limits = Transforms(split_over=limit, refuse_over=transforms.refuse_over)
+        return replace(resolved, transforms=limits, made_from=None if limit is None else split_of(known, limit))
 
     def _may_ask(self, name: SourceName) -> bool:
         match name:

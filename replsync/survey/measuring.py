@@ -65,6 +65,8 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: _Moved)
     repository = action.reference.repository
     if content.blobs is None:
         return Load(replace(action, bytes=ByteCount(content.total, content.total)), unpacked=content.total)
+    limit = copy.transforms.split_over
+    split = [blob for blob in content.blobs if limit is not None and blob.size > limit and not blob.is_config]
     # What the same registry has is mounted, or is there: nobody sends it.
     is_near = content.repository is not None and content.repository.host == repository.host
     sent: list[Descriptor] = []
@@ -86,7 +88,8 @@ async def _measured(action: Action, offer: Offer, blobs: BlobMap, moved: _Moved)
                 sent.append(blob)
                 moved.sent.add(blob.digest)
         holders.add(repository)
-    return Load(replace(action, bytes=ByteCount(content.total, upload, mount)), tuple(sent), tuple(awaited))
+    counted = replace(action, bytes=ByteCount(content.total, upload, mount))
+    return Load(counted, tuple(sent), tuple(awaited), split=tuple(split))
 
 
 async def _has(blobs: BlobMap, repository: Repository, digest: Digest) -> bool:

@@ -18,7 +18,7 @@ LIMIT = {"max_layer_size": "2MB"}
 LARGE, OTHER = (random.Random(seed).randbytes(3_000_000) for seed in (1, 2))  # gzip makes them no smaller
 BIG = build_image({"large": LARGE})
 SMALL = build_image({"small": b"x"})
-NEXT = "make the layer smaller, or raise policy.max_layer_size"
+NEXT = "set policy.oversize_layers: split, make the layer smaller, or raise policy.max_layer_size"
 
 
 def short(layer: bytes) -> str:

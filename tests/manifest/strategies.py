@@ -103,6 +103,8 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
         manifest["policy"] = {"unlisted": draw(st.sampled_from(["report", "ignore", "tombstone"]))}
     if draw(st.booleans()):
         manifest.setdefault("policy", {})["max_layer_size"] = draw(SIZES)
+        if draw(st.booleans()):
+            manifest["policy"]["oversize_layers"] = draw(st.sampled_from(["reject", "split"]))
     if draw(st.booleans()):
         manifest["transfer"] = draw(transfers())
     return manifest

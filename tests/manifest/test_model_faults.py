@@ -61,6 +61,19 @@ TOP = [
     pytest.param(
         GOOD + "transfer: {max_layer_size: 1GB}\n", 5, 12, "unknown key `max_layer", "to `policy`", id="misplaced"
     ),
+    pytest.param(
+        *(
+            GOOD + "policy: {oversize_layers: split}\n",
+            5,
+            27,
+            "needs a `max_layer_size`",
+            "add `max_layer_size: 1.9GB`",
+        ),
+        id="split to nothing",
+    ),
+    pytest.param(
+        GOOD + "policy: {max_layer_size: 1GB, oversize_layers: cut}\n", 5, 48, "`cut`", None, id="neither of both"
+    ),
     pytest.param(GOOD + "parallelism: 8\n", 5, 1, "unknown key `parallelism`", "to `transfer`", id="parallelism"),
     pytest.param(GOOD + "transfer: {parallelism: 0}\n", 5, 25, "is `0`: this is a whole number from 1 to 256", None),
     pytest.param(GOOD + "transfer: {parallelism: 257}\n", 5, 25, "number from 1 to 256", None),

@@ -47,6 +47,7 @@ def test_the_document_has_the_members_of_its_format() -> None:
                 "attestations": "keep",
                 "platforms": [],
                 "split_over": None,
+                "refuse_over": None,
             },
             "tombstone": None,
             "reason": "the registry has no such tag",

@@ -60,10 +60,13 @@ ANOTHER_PLAN = {
     "actions[].source": {"that of another", "swapped with the next action's"},
     "actions[].source.digest": {"another hex digit", "that of another"},
     # Of an image that is changed on its way: what it becomes is compared before anything is sent.
-    "actions[].after.digest": {"another hex digit"},
+    "actions[].after.digest": {"another hex digit", "that of another"},
     "actions[].after.made_from": {"another hex digit", "a digit less", "a control character in it"},
     "actions[].source.platforms": {"one twice", "that of another"},
     "actions[].source.platforms[]": {"longer"},
+    "actions[].source.split_over": {"int in its place"},
+    # Of an image that is exported first: its layers are compared before anything is sent.
+    "actions[].source.refuse_over": {"int in its place"},
     "engine": {"another choice"},  # the daemon's images, which both engines know by image ID alone
 }
 """What may be changed, with a new digest, so that it is the whole plan for something else."""

@@ -60,7 +60,7 @@ def test_an_action_that_sends_too_large_a_layer_is_blocked(there: TagState, kind
     assert blocked.bytes == ByteCount()
     assert blocked.reason == (
         f"layer {short('a')} (3.0 MB) is larger than policy.max_layer_size, 2.0 MB; "
-        "make the layer smaller, or raise policy.max_layer_size"
+        "set policy.oversize_layers: split, make the layer smaller, or raise policy.max_layer_size"
     )
 
 
@@ -69,7 +69,8 @@ def test_every_such_layer_is_named_with_its_platform() -> None:
     blobs = (layer("a", 3 * MB, amd), layer("s", 1, amd), layer("b", 4 * MB, arm), layer("c", 5 * GB))
     assert one(Load(creating(), blobs), 2 * MB).reason == (
         f"layers {short('a')} (3.0 MB, linux/amd64), {short('b')} (4.0 MB, linux/arm/v7) and {short('c')} (5.0 GB) "
-        "are larger than policy.max_layer_size, 2.0 MB; make them smaller, or raise policy.max_layer_size"
+        "are larger than policy.max_layer_size, 2.0 MB; set policy.oversize_layers: split, "
+        "make them smaller, or raise policy.max_layer_size"
     )
 
 
@@ -155,11 +156,11 @@ def test_layers_of_a_daemons_image_cannot_be_measured_and_a_note_says_so() -> No
     assert noted == replace(
         made,
         notes=(
-            "the image has 3.0 MB unpacked, and its layers are known only once it is exported, "
-            "so that policy.max_layer_size (2.0 MB) can't be checked",
+            "the image has 3.0 MB unpacked, and its layers are known only once it is exported; "
+            "it fails before anything of it is sent if one is larger than policy.max_layer_size, 2.0 MB",
         ),
     )
-    assert "policy.max_layer_size (2000000 B)" in one(Load(made, unpacked=2 * MB + 1), 2 * MB).notes[0]
+    assert "policy.max_layer_size, 2000000 B" in one(Load(made, unpacked=2 * MB + 1), 2 * MB).notes[0]
 
 
 def test_without_a_limit_only_a_very_large_image_of_a_daemon_has_a_note() -> None:
