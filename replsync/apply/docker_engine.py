@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from replsync.apply.engine import Destination, Sent
 from replsync.errors import UnsupportedImage
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
@@ -53,7 +54,7 @@ class DockerEngine:
     async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
         """Say what the daemon would push: the image of its own platform, by config digest."""
         match recipe.source:
-            case DaemonSource():
+            case DaemonSource() | BuildSource():
                 return await self._sources.of(recipe).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
@@ -75,10 +76,10 @@ class DockerEngine:
                 hint="use --engine registry, or change `platforms` in the manifest",
             )
 
-    async def content(self, recipe: Recipe) -> Content:
+    async def content(self, recipe: Recipe) -> Content | None:
         """Say what the daemon would move, as far as it is known."""
         match recipe.source:
-            case DaemonSource():
+            case DaemonSource() | BuildSource():
                 return await self._sources.of(recipe).content()
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
@@ -108,6 +109,8 @@ class DockerEngine:
                     await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
                 case DaemonSource() as name:
                     image = await self._sources.daemon(name).identifier()
+                case BuildSource():
+                    image = await self._sources.built(recipe).identifier()
                 case _:
                     assert_never(recipe.source)
             await self._refuse_changed(target)

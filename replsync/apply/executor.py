@@ -5,7 +5,9 @@ from typing import Protocol, assert_never
 
 from replsync.apply.engine import Destination, Engine
 from replsync.errors import ChangedMeanwhile, JournalError, RegistryError, ReplsyncError, SignInError
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
+from replsync.oci.made_from import build_of
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
@@ -207,7 +209,17 @@ class _Writing:
 
 
 async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
-    """Raise ChangedMeanwhile where a daemon has another image by this name now. A registry is asked by digest."""
+    """Raise ChangedMeanwhile where a daemon has another image by this name now, or another one would be built.
+
+    A registry is asked by digest.
+    """
+    if isinstance(copy.source, BuildSource):
+        if (await engine.identify(copy.recipe)).made_from != build_of(copy.digest):
+            raise ChangedMeanwhile(
+                f"{operation}: what goes into {copy.source} has changed since the plan was made",
+                hint="run plan again and look at it",
+            )
+        return
     if isinstance(copy.source, DaemonSource) and (await engine.identify(copy.recipe)).config != copy.digest:
         raise ChangedMeanwhile(
             f"{operation}: the daemon has another image by the name {spoken(copy.source)} "

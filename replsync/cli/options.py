@@ -50,7 +50,8 @@ class Ends(Exception):
 class Connection:
     """Which manifest, and how to reach registries: `timeout` in seconds, `plain_http` hosts without TLS.
 
-    `parallelism` is None where the manifest is to say it.
+    `parallelism` is None where the manifest is to say it. With `build_log` what
+    builders say is shown, on stderr.
     """
 
     file: Path
@@ -58,6 +59,7 @@ class Connection:
     parallelism: int | None
     timeout: float
     plain_http: tuple[str, ...]
+    build_log: bool = False
 
 
 @dataclass(frozen=True)

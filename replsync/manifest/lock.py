@@ -1,8 +1,8 @@
 """The lock file `replicated-images.lock.yaml`: every source of a manifest, and the digest that it resolved to.
 
 It holds what a tag was at its source when somebody looked: for a registry's
-image the digest of its image manifest or index, for a daemon's the image ID.
-A source that the manifest pins by digest needs no entry.
+image the digest of its image manifest or index, for a daemon's the image ID,
+for a build the digest of all that goes into it. A source that the manifest pins by digest needs no entry.
 """
 
 import re
@@ -16,9 +16,10 @@ from replsync.manifest.labels import is_chosen
 from replsync.manifest.model import Manifest
 from replsync.manifest.source_text import Position, SourceText, decode
 from replsync.manifest.yaml_tree import Empty, MappingPlaces, Places, Value, read_tree
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_written, written
 
 VERSION = 1
 
@@ -122,7 +123,7 @@ def needed(manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
             source = image.source_of(tag)
             if source is not None and not _is_pinned(source):
                 labels.setdefault(source, []).append(f"{image.name}:{tag.tag}")
-    return {source: tuple(sorted(labels[source])) for source in sorted(labels, key=str)}
+    return {source: tuple(sorted(labels[source])) for source in sorted(labels, key=written)}
 
 
 def missing(lock: Lock, manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
@@ -132,7 +133,7 @@ def missing(lock: Lock, manifest: Manifest) -> dict[SourceName, tuple[str, ...]]
 
 def superfluous(lock: Lock, manifest: Manifest) -> tuple[SourceName, ...]:
     """Return the lock's sources that nothing in the manifest needs, sorted."""
-    return tuple(sorted(lock.digests.keys() - needed(manifest).keys(), key=str))
+    return tuple(sorted(lock.digests.keys() - needed(manifest).keys(), key=written))
 
 
 def renewed(lock: Lock | None, manifest: Manifest, upgrade: Sequence[str]) -> Renewal:
@@ -173,9 +174,9 @@ def compared(lock: Lock, manifest: Manifest, found: Mapping[SourceName, Digest |
 def lock_text(digests: Mapping[SourceName, Digest]) -> str:
     """Return the lock file of these sources, which name a tag and no digest: a line for each, sorted.
 
-    No name needs quotes in YAML: it starts with `docker`, and no colon in it has a blank behind it.
+    No name needs quotes in YAML: it starts with `docker` or `build`, and has no blanks.
     """
-    lines = [f"  {source}: {digests[source]}" for source in sorted(digests, key=str)]
+    lines = [f"  {written(source)}: {digests[source]}" for source in sorted(digests, key=written)]
     return "\n".join([_HEADER, f"version: {VERSION}", "sources:" if lines else "sources: {}", *lines, ""])
 
 
@@ -233,9 +234,9 @@ class _Reading:
             message = f"`sources` is {_said(value)}, expected a digest for each source"
             self._fault(_start(places), message, "write `sources: {}`, and run `replsync lock`")
             return
-        for key, written in value.items():
+        for key, stated in value.items():
             source = self._source(key, places.keys[key])
-            digest = self._digest(key, written, _start(places.values[key]))
+            digest = self._digest(key, stated, _start(places.values[key]))
             if source is not None and digest is not None:
                 self.digests[source] = digest
 
@@ -267,15 +268,15 @@ def _conflicts(text: SourceText) -> Iterator[Fault]:
 
 def _locked_source(text: str) -> SourceName:
     """Read a source as a lock file has it. Raises ValueError that says what is wrong."""
-    source = parse_source(text)
+    source = parse_written(text)
     if _is_pinned(source):
         raise ValueError("it is pinned by its digest, and needs no entry")
     match source:
         case RegistrySource(Reference(tag=None)) | DaemonSource(Reference(tag=None)):
             raise ValueError("it names no tag")
-        case _ if str(source) != text:
+        case _ if written(source) != text:
             # One way to write each, so that none can be there twice.
-            raise ValueError(f"in a lock file it is written {shown(str(source))}")
+            raise ValueError(f"in a lock file it is written {shown(written(source))}")
         case _:
             return source
 
@@ -286,6 +287,8 @@ def _is_pinned(source: SourceName) -> bool:
             return reference.digest is not None
         case DaemonSource(name):
             return not isinstance(name, Reference)
+        case BuildSource():
+            return False
         case _:
             assert_never(source)
 

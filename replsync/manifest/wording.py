@@ -7,13 +7,16 @@ from difflib import get_close_matches
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from replsync.manifest.build import Build
 from replsync.manifest.faults import shown
 from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag, Transfer
 from replsync.manifest.yaml_tree import Empty
 
 Path = tuple[str | int, ...]
 
-_LONGEST_KEY = max(len(key) for part in (Manifest, Policy, Transfer, Image, Tag, Retired) for key in part.model_fields)
+_LONGEST_KEY = max(
+    len(key) for part in (Manifest, Policy, Transfer, Image, Tag, Retired, Build) for key in part.model_fields
+)
 
 _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "images": (Image, "an image"),
@@ -21,6 +24,7 @@ _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "transfer": (Transfer, "`transfer`"),
     "tags": (Tag, "a tag"),
     "retired": (Retired, "a retired tag"),
+    "build": (Build, "`build`"),
 }
 _LISTS = {
     "images": "a list of images",
@@ -45,6 +49,7 @@ _MISSING = {
     "images": "add `images:` and below it `- name: worker`, for example",
     "name": "add `name: worker`, for example",
     "tag": "add `tag: 1.10`, for example",
+    "context": "add `context: ./worker`, for example",
     "reason": 'write `{tag: 1.9.3, reason: "CVE-2026-1234, use 1.10"}`, for example',
 }
 
@@ -121,6 +126,10 @@ def _expected(path: Path) -> str:
             return "a mapping with `unlisted`, `max_tombstones` or `max_layer_size`"
         case ("transfer",):
             return "a mapping with `parallelism`, `min_chunk_size` or `max_chunk_size`"
+        case (*_, "build"):
+            return "a mapping with `context`"
+        case (*_, "args" | "secrets"):
+            return "a mapping of names and values"
         case ("policy", "unlisted"):
             return "`report`, `ignore` or `tombstone`"
         case ("version",):
@@ -140,6 +149,8 @@ def _reshaped(path: Path, value: object) -> str | None:
     match path, value:
         case (*_, "tags" | "mutable" | "releases" | "registry_aliases" as key), str() if value:
             return f"write `{key}: [{value}]`"
+        case (*_, "build"), str() if value:
+            return f"write `build: {{context: {value}}}`"
         case (*_, "images" | "tags" | "retired"), dict():
             return "begin each entry with `- `"
         case ("images", int()), str() if value:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from replsync.oci.build_source import BuildSource, is_build, parse_build
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import DOCKER_HUB, Reference, parse_reference
 
@@ -42,7 +43,7 @@ class DaemonSource:
         return next((short for short in _short_forms(full) if _is_name_of(short, self)), full)
 
 
-SourceName = RegistrySource | DaemonSource
+SourceName = RegistrySource | DaemonSource | BuildSource
 
 
 def _short_forms(full: str) -> Iterator[str]:
@@ -85,6 +86,8 @@ def source_for_tag(source: SourceName, tag: str) -> SourceName:
             return source if reference.tag else DaemonSource(reference.with_tag(tag))
         case DaemonSource():
             return source
+        case BuildSource():
+            return source
         case _:
             assert_never(source)
 
@@ -96,8 +99,20 @@ def spoken(source: SourceName) -> str:
             return str(RegistrySource(replace(reference, digest=None)))
         case RegistrySource() | DaemonSource():
             return str(source)
+        case BuildSource():
+            return str(source)
         case _:
             assert_never(source)
+
+
+def written(source: SourceName) -> str:
+    """Name `source` for a document that has its digest beside it: as `spoken`, but with all that a build needs."""
+    return source.written if isinstance(source, BuildSource) else spoken(source)
+
+
+def parse_written(text: str) -> SourceName:
+    """Read what `written` wrote. Raises ValueError that says what is wrong."""
+    return parse_build(text) if is_build(text) else parse_source(text)
 
 
 def pinned(source: RegistrySource, digest: Digest) -> RegistrySource:

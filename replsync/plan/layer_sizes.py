@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from replsync.manifest.byte_size import size_text
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import short
 from replsync.oci.image_manifest import DOCKER_CONFIG, OCI_CONFIG, Descriptor
 from replsync.plan.action import Action, ByteCount, Copy, Kind
@@ -44,12 +45,17 @@ def limited(loads: Iterable[Load], limit: int | None, *, by_daemon: bool = False
 
 def unmeasured(loads: Iterable[Load], limit: int | None) -> tuple[str, ...]:
     """Return a warning where there is a limit, and actions whose sources were not asked."""
-    count = sum(isinstance(load.action.write, Copy) and load.action.bytes is None for load in loads)
-    if limit is None or not count:
+    if limit is None:
         return ()
-    return (
-        f"policy.max_layer_size is not checked for {count} tag{'' if count == 1 else 's'}: "
-        "how large layers are, only their sources can say; plan without --locked",
+    copies = [load.action.write for load in loads if load.action.bytes is None and isinstance(load.action.write, Copy)]
+    built = sum(isinstance(copy.source, BuildSource) for copy in copies)
+    return tuple(
+        f"policy.max_layer_size is not checked for {count} tag{'' if count == 1 else 's'}: {why}"
+        for count, why in (
+            (len(copies) - built, "how large layers are, only their sources can say; plan without --locked"),
+            (built, "how large layers are is known only once they are built"),
+        )
+        if count
     )
 
 

@@ -7,8 +7,10 @@ from typing import assert_never
 
 from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
+from replsync.oci.made_from import inputs_of
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, spoken
 from replsync.oci.tag_state import (
@@ -129,7 +131,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
     after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config, wanted.made_from)
 
     def write(kind: Kind, reason: str) -> Action:
-        return Action(kind, image.name, reference, before, after, reason, _copy(wanted), notes=wanted.notes)
+        return Action(kind, image.name, reference, before, after, reason, _copy(wanted), notes=_notes(wanted))
 
     match state:
         case Absent():
@@ -260,8 +262,16 @@ def _copy(wanted: Resolved) -> Copy:
             return Copy(source, digest, wanted.transforms)
         case Resolved(DaemonSource() as source, config=str() as image_id):
             return Copy(source, image_id, wanted.transforms)
+        case Resolved(BuildSource() as source, made_from=str() as made_from):
+            return Copy(source, inputs_of(made_from), wanted.transforms)
         case _:
-            raise AssertionError("what was identified has a digest, or an image ID")
+            raise AssertionError("what was identified has a digest, an image ID, or what it is made from")
+
+
+def _notes(wanted: Resolved) -> tuple[str, ...]:
+    if isinstance(wanted.source, BuildSource):
+        return (*wanted.notes, f"will be built from {wanted.source.context}, which tells its digest")
+    return wanted.notes
 
 
 def _same(wanted: Resolved, present: Present) -> bool:

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from replsync.manifest.lock import CheckedSource, Finding, LockCheck, Moved, NotLocked, NotRead, Same
 from replsync.oci.digest import Digest, short
-from replsync.oci.source_name import SourceName
+from replsync.oci.source_name import SourceName, written
 from replsync.render.harmless import clean
 
 _NAMED = 3
@@ -16,7 +16,7 @@ def lock_changes(path: str, old: Mapping[SourceName, Digest], new: Mapping[Sourc
     """Return a line for each entry that was added, moved or removed, and the counts."""
     lines = [
         f"  {_symbol(old.get(source), new.get(source))} {source}  {_change(old.get(source), new.get(source))}"
-        for source in sorted(old.keys() | new.keys(), key=str)
+        for source in sorted(old.keys() | new.keys(), key=written)
         if old.get(source) != new.get(source)
     ]
     changed = f"{len(lines)} changed" if lines else "no changes"

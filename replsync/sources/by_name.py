@@ -1,7 +1,10 @@
 """The choice of a source by its name."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from replsync.oci.build_source import BuildSource
 from replsync.oci.recipe import Recipe
 from replsync.oci.source_name import DaemonSource, RegistrySource
 from replsync.registry.client import RegistryClient
@@ -9,14 +12,20 @@ from replsync.sources.image_source import ImageSource
 from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
+    from replsync.sources.built_image import BuiltImage
     from replsync.sources.daemon_image import DaemonImage
 
 
 class Sources:
     """Makes sources from recipes; the same object for the same recipe, since it remembers what it has read."""
 
-    def __init__(self, client: RegistryClient) -> None:
+    def __init__(
+        self, client: RegistryClient, folder: Path = Path(), say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`folder` is where paths start from; `say` is told what builders say, line by line."""
         self._client = client
+        self._folder = folder
+        self._say = say
         self._made: dict[Recipe, ImageSource] = {}
 
     def of(self, recipe: Recipe) -> ImageSource:
@@ -34,6 +43,15 @@ class Sources:
             raise AssertionError("a daemon source makes a daemon image")
         return made
 
+    def built(self, recipe: Recipe) -> "BuiltImage":
+        """Return the image that is built by this recipe."""
+        from replsync.sources.built_image import BuiltImage
+
+        made = self.of(recipe)
+        if not isinstance(made, BuiltImage):
+            raise AssertionError("a build makes a built image")
+        return made
+
     def _make(self, recipe: Recipe) -> ImageSource:
         match recipe.source:
             case RegistrySource() as name:
@@ -42,5 +60,9 @@ class Sources:
                 from replsync.sources.daemon_image import DaemonImage
 
                 return DaemonImage(name, recipe.transforms)
+            case BuildSource() as name:
+                from replsync.sources.built_image import BuiltImage
+
+                return BuiltImage(name, self._folder, self._say, recipe.transforms)
             case _:
                 assert_never(recipe.source)

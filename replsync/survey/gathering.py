@@ -155,11 +155,14 @@ async def _listed(
     # What a tombstone replaced is looked at first: it decides whether a source is needed.
     state = await _state(client, reference) if _is_tiny(found) else None
     wanted = await _wanted(tag, recipe, reference, state or found, offer)
-    made = isinstance(wanted, Resolved) and wanted.made_from is not None
+    made_from = wanted.made_from if isinstance(wanted, Resolved) else None
+    made = made_from is not None
     if state is None or made:
         if isinstance(wanted, Resolved) and wanted.digest == found.digest:
             return Present(found.digest, found.media_type), wanted
         state = await _state(client, reference, made=made)
+        if made and isinstance(state, Present) and state.made_from == made_from:
+            return state, wanted  # nothing is going to be made, so that nothing that makes it need be there
     return state, await _pushable(wanted, client, offer)
 
 

@@ -7,7 +7,9 @@ from typing import assert_never
 from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, UsageError
 from replsync.manifest.lock import Lock, LockCheck, compared, needed
 from replsync.manifest.model import Manifest
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest
+from replsync.oci.made_from import build_of, inputs_of
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
@@ -56,6 +58,8 @@ class LockedOffer:
                 return Resolved(name, None, image_id)
             case DaemonSource():
                 raise self._unknown(name)
+            case BuildSource():
+                return await self._build(recipe, name, locked, held)
             case _:
                 assert_never(name)
 
@@ -98,6 +102,20 @@ class LockedOffer:
             raise self._unknown(name)
         return Resolved(name, name.reference.digest, transforms=transforms)
 
+    async def _build(self, recipe: Recipe, name: BuildSource, locked: Digest | None, held: Digest | None) -> Resolved:
+        if not self._ask_sources:
+            if locked is None:
+                raise self._unknown(name)
+            transforms = Transforms(split_over=recipe.transforms.split_over)
+            return Resolved(name, None, transforms=transforms, made_from=build_of(locked))
+        found = await self._offer.identify(recipe, held)
+        if locked is not None and found.made_from != build_of(locked):
+            raise InvalidInput(
+                f"build {name}: what goes into it is not what {self._lock.name} has",
+                hint="to build what is there now, replsync lock --upgrade IMAGE:TAG",
+            )
+        return found
+
     def _may_ask(self, name: SourceName) -> bool:
         match name:
             case _ if self._ask_sources:
@@ -132,6 +150,8 @@ async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceNam
             return error
         # Where a daemon pushes, `config` is one platform's: the lock is the same whoever pushes.
         found = resolved.digest or resolved.whole or resolved.config
+        if found is None and resolved.made_from is not None:
+            found = inputs_of(resolved.made_from)
         if found is None:
             raise AssertionError("what was identified has a digest, or an image ID")
         return found

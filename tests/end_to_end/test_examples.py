@@ -13,6 +13,7 @@ import pytest
 
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.read import read_manifest
+from replsync.oci.build_source import BuildSource
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
 from tests.end_to_end.workplace import Workplace
@@ -66,6 +67,8 @@ class Stage:
                 built = image_of(name.image)
                 load_into(self.daemon, built, f"by-image-id:{tag}")
                 self.replaced[name.image] = built.config_digest
+            case BuildSource():
+                pass  # it is made of what lies beside the example
             case None:
                 built = image_of(digest or f"{repository}:{tag}")
                 if digest:
