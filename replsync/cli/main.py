@@ -244,12 +244,42 @@ def lock(
 def sandbox(
     port: options.Port = 5000,
     data: options.Data = None,
+    like_replicated: options.LikeReplicated = False,
+    refuse_attestations: options.RefuseAttestations = False,
+    cut_off_size: options.CutOffSize = None,
+    cut_off_time: options.CutOffTime = None,
+    cut_off_lands: options.CutOffLands = False,
+    rate_limit: options.RateLimit = None,
+    pull_only_password: options.PullOnlyPassword = options.NO_PASSWORDS,
+    token_seconds: options.TokenSeconds = 300,
     verbose: options.Verbose = False,
 ) -> None:
-    """Serve a registry like Replicated's on this machine."""
-    from replsync.cli.sandbox_server import run
+    """Serve a registry like Replicated's on this machine.
 
-    run(port, data, verbose)
+    It wants a sign-in and deletes nothing. To rehearse what Replicated's is known
+    to refuse, add --like-replicated; each limit is an option of its own, too.
+    """
+    from replsync.cli.sandbox_server import HOST, run
+    from replsync.sandbox.limits import NO_LIMITS, REPLICATED, Limits
+    from replsync.sandbox.server import SandboxOptions
+
+    if cut_off_lands and not (cut_off_size or cut_off_time or like_replicated):
+        raise UsageError("sandbox: --cut-off-lands cuts nothing off", hint="add --cut-off-size or --cut-off-time")
+    like = REPLICATED if like_replicated else NO_LIMITS
+    limits = Limits(
+        refuse_attestations or like.refuse_attestations,
+        cut_off_size or like.cut_off_size,
+        cut_off_time,
+        cut_off_lands,
+        rate_limit,
+    )
+    licences = tuple(pull_only_password)
+    run(
+        SandboxOptions(
+            data=data, host=HOST, port=port, token_seconds=token_seconds, pull_only_passwords=licences, limits=limits
+        ),
+        verbose,
+    )
 
 
 def _registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> options.Connection:

@@ -20,6 +20,7 @@ from replsync.oci.digest import Digest, digest_of, parse_digest, sha256
 from replsync.oci.image_manifest import Document, ImageManifest, parse_document
 from replsync.oci.reference import is_path, is_tag
 from replsync.sandbox.answers import Refusal
+from replsync.sandbox.limits import Limits, body, refuse_attestations
 from replsync.sandbox.sign_in import SignIn
 from replsync.sandbox.store import Store, StoredManifest
 
@@ -74,9 +75,10 @@ class Upload:
 class Registry:
     """The request handlers, on top of a store."""
 
-    def __init__(self, store: Store, sign_in: SignIn) -> None:
+    def __init__(self, store: Store, sign_in: SignIn, limits: Limits) -> None:
         self._store = store
         self._sign_in = sign_in
+        self._limits = limits
         self._uploads: dict[str, Upload] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -144,6 +146,8 @@ class Registry:
         digest = digest_of(raw, parse_digest(reference)) if by_digest else sha256(raw)
         if by_digest and digest != reference:
             raise _digest_mismatch(reference, digest)
+        if self._limits.refuse_attestations:
+            refuse_attestations(document)
         missing = self._missing(name, document)
         if missing:
             raise Refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", *missing)
@@ -189,7 +193,7 @@ class Registry:
     async def _upload_at_once(self, request: web.Request, name: str, digest: Digest) -> web.Response:
         upload = Upload(name, self._store.new_upload())
         try:
-            await _receive(request, upload)
+            await self._receive(request, upload)
         except BaseException:
             upload.drop()
             raise
@@ -201,13 +205,13 @@ class Registry:
 
     async def _continue_upload(self, request: web.Request) -> web.Response:
         async with self._upload(request) as upload:
-            await _receive(request, upload)
+            await self._receive(request, upload)
             return web.Response(status=202, headers=upload.headers())
 
     async def _finish_upload(self, request: web.Request) -> web.Response:
         digest = _digest(request.query.get("digest", ""))
         async with self._upload(request) as upload:
-            await _receive(request, upload)
+            await self._receive(request, upload)
             del self._uploads[upload.session]
             return await self._keep(upload, digest)
 
@@ -217,8 +221,32 @@ class Registry:
             upload.drop()
             return web.Response(status=204)
 
+    async def _receive(self, request: web.Request, upload: Upload) -> None:
+        """Add the request's body to `upload`. What came in before it was cut off stays."""
+        offset, length = upload.size, None
+        if "Content-Range" in request.headers:
+            found = _CONTENT_RANGE.fullmatch(request.headers["Content-Range"])
+            if not found:
+                raise Refusal(400, "BLOB_UPLOAD_INVALID", "Content-Range is not FIRST-LAST")
+            first, last = int(found[1]), int(found[2])
+            if first != offset:
+                # distribution-spec, "Pushing a blob in chunks": chunks go in order.
+                raise Refusal(416, "RANGE_INVALID", f"the next byte is {offset}", headers=upload.headers())
+            length = last - first + 1
+        with upload.open() as file:
+            async for piece in body(request, self._limits):
+                file.write(piece)
+        if length is not None and upload.size != offset + length:
+            received = upload.size - offset
+            upload.cut(offset)
+            raise Refusal(400, "SIZE_INVALID", f"Content-Range names {length} bytes, the body has {received}")
+
     async def _keep(self, upload: Upload, digest: Digest) -> web.Response:
-        actual = await asyncio.to_thread(upload.digest, digest)
+        try:
+            actual = await asyncio.to_thread(upload.digest, digest)
+        except BaseException:
+            upload.drop()
+            raise
         if actual != digest:
             upload.drop()
             raise _digest_mismatch(digest, actual)
@@ -238,27 +266,6 @@ class Registry:
                     yield upload
                     return
         raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
-
-
-async def _receive(request: web.Request, upload: Upload) -> None:
-    """Add the request's body to `upload`. What came in before a connection broke off stays."""
-    offset, length = upload.size, None
-    if "Content-Range" in request.headers:
-        found = _CONTENT_RANGE.fullmatch(request.headers["Content-Range"])
-        if not found:
-            raise Refusal(400, "BLOB_UPLOAD_INVALID", "Content-Range is not FIRST-LAST")
-        first, last = int(found[1]), int(found[2])
-        if first != offset:
-            # distribution-spec, "Pushing a blob in chunks": chunks go in order.
-            raise Refusal(416, "RANGE_INVALID", f"the next byte is {offset}", headers=upload.headers())
-        length = last - first + 1
-    with upload.open() as file:
-        async for piece in request.content.iter_any():
-            file.write(piece)
-    if length is not None and upload.size != offset + length:
-        received = upload.size - offset
-        upload.cut(offset)
-        raise Refusal(400, "SIZE_INVALID", f"Content-Range names {length} bytes, the body has {received}")
 
 
 def _reference(request: web.Request) -> str:

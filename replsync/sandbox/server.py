@@ -16,6 +16,7 @@ from replsync.errors import ReplsyncError, UsageError
 from replsync.oci.image_manifest import MAX_SIZE
 from replsync.oci.reference import is_loopback
 from replsync.sandbox.answers import Refusal
+from replsync.sandbox.limits import NO_LIMITS, Limits, cutting_off, sparing
 from replsync.sandbox.registry import Registry
 from replsync.sandbox.sign_in import SignIn, Tokens
 from replsync.sandbox.store import open_store
@@ -31,7 +32,8 @@ class SandboxOptions:
 
     `data` is the folder that keeps the contents; None is a temporary one that
     goes away with the sandbox. Port 0 is any free one. A token holds for
-    `token_seconds`.
+    `token_seconds`. Whoever signs in with one of `pull_only_passwords` may pull
+    and nothing else, as with a customer's licence.
     """
 
     password: str = field(default="sandbox", repr=False)
@@ -40,6 +42,8 @@ class SandboxOptions:
     host: str = "127.0.0.1"
     port: int = 0
     token_seconds: float = 300
+    pull_only_passwords: tuple[str, ...] = field(default=(), repr=False)
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,18 @@ async def serve(options: SandboxOptions, observe: Observe | None = None) -> Asyn
     the port or the data folder can't be used.
     """
     with _listen(options.host, options.port) as listener, open_store(options.data) as store:
-        sign_in = SignIn(Tokens((options.password, *options.more_passwords), options.token_seconds))
+        passwords = (options.password, *options.more_passwords)
+        sign_in = SignIn(Tokens(passwords, options.token_seconds, options.pull_only_passwords))
+        limits = options.limits
         app = web.Application(
-            middlewares=[*([_observing(observe)] if observe else []), _explain_refusal, sign_in.gate],
+            middlewares=[
+                *([_observing(observe)] if observe else []),
+                *(cutting_off(limits), _explain_refusal, sparing(limits), sign_in.gate),
+            ],
             client_max_size=MAX_SIZE,
         )
         app.on_response_prepare.append(_name_the_api)
-        app.add_routes([*sign_in.routes(), *Registry(store, sign_in).routes()])
+        app.add_routes([*sign_in.routes(), *Registry(store, sign_in, limits).routes()])
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -137,6 +146,8 @@ def _bracketed(host: str) -> str:
 
 
 async def _name_the_api(_: web.Request, response: web.StreamResponse) -> None:
+    if response.content_type == "text/html":  # a proxy's answer
+        return
     # distribution-spec, "Legacy Docker support HTTP headers": old clients look for it.
     response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
 

@@ -23,6 +23,11 @@ SERVICE = "replsync-sandbox"
 TOKEN_PATH = "/v2/token"  # noqa: S105 - a path, no secret
 
 Action = Literal["pull", "push"]
+Actions = frozenset[Action]
+"""What someone who signed in may do at all, in whichever repository."""
+
+ANYTHING: Actions = frozenset(("pull", "push"))
+_PULL_ONLY: Actions = frozenset(("pull",))
 
 _READING = ("GET", "HEAD")
 
@@ -35,11 +40,11 @@ class Right:
     action: Action
 
 
-def rights_in(scopes: Iterable[str]) -> frozenset[Right]:
+def rights_in(scopes: Iterable[str], may: Actions = ANYTHING) -> frozenset[Right]:
     """Return the rights that `scopes` name, each one or more of `repository:NAME:ACTION,…` with spaces between.
 
     What the sandbox doesn't know is left out and so never granted, as the
-    token specification has it. `*` stands for all actions.
+    token specification has it, and so is what `may` doesn't have. `*` stands for all actions.
     """
     rights: set[Right] = set()
     for scope in " ".join(scopes).split():
@@ -47,7 +52,7 @@ def rights_in(scopes: Iterable[str]) -> frozenset[Right]:
         name, _, actions = rest.rpartition(":")
         if kind == "repository" and is_path(name):
             for action in actions.split(","):
-                rights |= {Right(name, one) for one in _ACTIONS.get(action, ())}
+                rights |= {Right(name, one) for one in _ACTIONS.get(action, ()) if one in may}
     return frozenset(rights)
 
 
@@ -57,41 +62,46 @@ _ACTIONS: dict[str, tuple[Action, ...]] = {"pull": ("pull",), "push": ("push",),
 class Tokens:
     """The passwords, and the tokens handed out for them. Times are seconds on the caller's clock."""
 
-    def __init__(self, passwords: Iterable[str], seconds: float) -> None:
+    def __init__(self, passwords: Iterable[str], seconds: float, pull_only: Iterable[str] = ()) -> None:
         self.seconds = seconds
-        self._passwords = tuple(passwords)
-        self._issued: dict[str, tuple[float, frozenset[Right]]] = {}
-        self._refresh: set[str] = set()
+        self._passwords = [*((one, ANYTHING) for one in passwords), *((one, _PULL_ONLY) for one in pull_only)]
+        self._issued: dict[str, tuple[float, frozenset[Right], Actions]] = {}
+        self._refresh: dict[str, Actions] = {}
 
-    def knows_password(self, password: str) -> bool:
-        """Whether `password` is one of the configured."""
-        return any(secrets.compare_digest(password.encode(), known.encode()) for known in self._passwords)
+    def actions_with(self, password: str) -> Actions | None:
+        """What `password` allows; None where it isn't one of the configured."""
+        found = (may for known, may in self._passwords if secrets.compare_digest(password.encode(), known.encode()))
+        return next(found, None)
 
-    def issue(self, rights: frozenset[Right], now: float) -> str:
-        """Make a token that holds for `rights`, from `now` on for `seconds`."""
+    def issue(self, rights: frozenset[Right], now: float, may: Actions = ANYTHING) -> str:
+        """Make a token of one who may do `may`, that holds for `rights`, from `now` on for `seconds`."""
         # All live equally long, so that the dict is in the order in which they end.
-        for old, (ends, _) in list(self._issued.items()):
+        for old, (ends, _, _) in list(self._issued.items()):
             if ends > now:
                 break
             del self._issued[old]
         token = secrets.token_urlsafe(32)
-        self._issued[token] = (now + self.seconds, rights)
+        self._issued[token] = (now + self.seconds, rights, may)
         return token
 
     def rights_of(self, token: str, now: float) -> frozenset[Right] | None:
         """What `token` allows; None where it was never issued or has ended."""
-        ends, rights = self._issued.get(token, (now, frozenset()))
+        ends, rights, _ = self._issued.get(token, (now, frozenset(), ANYTHING))
         return rights if ends > now else None
 
-    def issue_refresh(self) -> str:
-        """Make a refresh token; it holds until the sandbox stops."""
+    def is_pull_only(self, token: str) -> bool:
+        """Whether `token` was issued to someone who may never push."""
+        return token in self._issued and "push" not in self._issued[token][2]
+
+    def issue_refresh(self, may: Actions) -> str:
+        """Make a refresh token for one who may do `may`; it holds until the sandbox stops."""
         token = secrets.token_urlsafe(32)
-        self._refresh.add(token)
+        self._refresh[token] = may
         return token
 
-    def knows_refresh(self, token: str) -> bool:
-        """Whether `token` is a refresh token of this sandbox."""
-        return token in self._refresh
+    def actions_with_refresh(self, token: str) -> Actions | None:
+        """What the refresh token `token` allows; None where this sandbox made no such one."""
+        return self._refresh.get(token)
 
 
 class SignIn:
@@ -124,16 +134,17 @@ class SignIn:
             presented = "Authorization" in request.headers
             raise _challenge(request, needed, "invalid_token" if presented else None)
         if not rights.issuperset(needed):
+            if self._tokens.is_pull_only(_bearer(request) or "") and Right(needed[0].repository, "push") in needed:
+                raise Refusal(403, "DENIED", "requested access to the resource is denied: a licence may only pull")
             raise _challenge(request, needed, "insufficient_scope")
 
     def _rights(self, request: web.Request) -> frozenset[Right] | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self._tokens.rights_of(token, time.monotonic()) if scheme.lower() == "bearer" else None
+        token = _bearer(request)
+        return None if token is None else self._tokens.rights_of(token, time.monotonic())
 
     async def _token(self, request: web.Request) -> web.Response:
-        if not self._tokens.knows_password(_basic_password(request)):
-            raise _wrong_credentials()
-        return self._grant(request.query.getall("scope", []), None)
+        may = self._tokens.actions_with(_basic_password(request))
+        return self._grant(may, request.query.getall("scope", []), None)
 
     async def _oauth2_token(self, request: web.Request) -> web.Response:
         # distribution's "OAuth2 Token Authentication": a form in place of Basic and the query.
@@ -141,19 +152,20 @@ class SignIn:
         refresh = form.get("refresh_token")
         match form.get("grant_type"):
             case "password":
-                known = self._tokens.knows_password(form.get("password", ""))
-                refresh = self._tokens.issue_refresh() if known and form.get("access_type") == "offline" else None
+                may = self._tokens.actions_with(form.get("password", ""))
+                offline = form.get("access_type") == "offline"
+                refresh = self._tokens.issue_refresh(may) if may and offline else None
             case "refresh_token":
-                known = self._tokens.knows_refresh(refresh or "")
+                may = self._tokens.actions_with_refresh(refresh or "")
             case other:
                 raise Refusal(400, "UNSUPPORTED", "grant_type must be password or refresh_token", other)
-        if not known:
-            raise _wrong_credentials()
-        return self._grant([form.get("scope", "")], refresh)
+        return self._grant(may, [form.get("scope", "")], refresh)
 
-    def _grant(self, scopes: Iterable[str], refresh: str | None) -> web.Response:
-        rights = rights_in(scopes)
-        token = self._tokens.issue(rights, time.monotonic())
+    def _grant(self, may: Actions | None, scopes: Iterable[str], refresh: str | None) -> web.Response:
+        if may is None:
+            raise _wrong_credentials()
+        rights = rights_in(scopes, may)
+        token = self._tokens.issue(rights, time.monotonic(), may)
         answer = {
             "token": token,
             "access_token": token,
@@ -183,6 +195,11 @@ def _challenge(request: web.Request, needed: tuple[Right, ...], error: str | Non
         parameters["error"] = error
     challenge = "Bearer " + ",".join(f'{key}="{value}"' for key, value in parameters.items())
     return Refusal(401, "UNAUTHORIZED", "authentication required", headers={"WWW-Authenticate": challenge})
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else None
 
 
 def _basic_password(request: web.Request) -> str:

@@ -48,19 +48,35 @@ class Skopeo:
         target_creds: Credentials | None = None,
     ) -> None:
         """Copy an image; both names are of containers-transports(5): `docker://…`, `oci:…`. All platforms: `--all`."""
+        _succeeded(self.try_copy(source, target, *options, source_creds=source_creds, target_creds=target_creds))
+
+    def try_copy(
+        self,
+        source: str,
+        target: str,
+        *options: str,
+        source_creds: Credentials | None = None,
+        target_creds: Credentials | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The same where it may well be refused."""
         tls = ("--src-tls-verify=false", "--dest-tls-verify=false")
         creds = (*_creds("src-", source_creds), *_creds("dest-", target_creds))
-        self._run("copy", *tls, *creds, *options, source, target)
+        return self._start("copy", *tls, *creds, *options, source, target)
 
     def _run(self, *args: str) -> bytes:
+        return _succeeded(self._start(*args))
+
+    def _start(self, *args: str) -> subprocess.CompletedProcess[bytes]:
         # The machine's own sign-ins and trust policy don't take part.
         env = os.environ | {"REGISTRY_AUTH_FILE": str(self.auth_file)}
-        done = subprocess.run(
-            [self.program, "--insecure-policy", *args], env=env, stdin=subprocess.DEVNULL, capture_output=True
-        )
-        if done.returncode:
-            pytest.fail(f"skopeo {args[0]} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
-        return done.stdout
+        command = [self.program, "--insecure-policy", *args]
+        return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def _succeeded(done: subprocess.CompletedProcess[bytes]) -> bytes:
+    if done.returncode:
+        pytest.fail(f"skopeo {done.args[2]} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 def _creds(side: str, creds: Credentials | None) -> tuple[str, ...]:
