@@ -110,8 +110,8 @@ def build_archive(
     client: "DockerClient", order: Order, form: Literal["docker", "oci"], archive: Path, stop: Stop, say: Say
 ) -> None:
     """Build into an archive of this form: `oci` for any number of platforms. Raises DockerError."""
-    output = f"type={form},dest={archive}"
-    _run([*_buildx(client), *_common(order), "--output", _in_csv(output)], order, stop, say)
+    output = f"type={form},{_in_csv(f'dest={archive}')}"
+    _run([*_buildx(client), *_common(order), "--output", output], order, stop, say)
 
 
 def _docker(client: "DockerClient") -> list[str]:

@@ -95,7 +95,7 @@ def _pattern(text: str) -> _Pattern:
     try:
         return _Pattern(cleaned, is_exception, _matcher(cleaned))
     except (re.error, OverflowError, RecursionError) as error:
-        raise _malformed(cleaned) from error
+        raise ValueError(f"the pattern {cleaned[:100]!r} can't be read; folders are joined by /") from error
 
 
 def _malformed(pattern: str) -> ValueError:
@@ -196,7 +196,7 @@ def _in_python(expression: str) -> str:
         sign = expression[position]
         if sign == "\\" and position + 1 < len(expression):
             following = expression[position + 1]
-            # Go knows classes such as \d by these; whoever wrote a file's name didn't mean them, and so does nobody.
+            # To Go it is a class such as \d, or a control character: nobody means that in a file's name.
             if following.isalnum():
                 raise re.error(f"\\{following} is no file's name")
             written.append(f"\\{following}")
