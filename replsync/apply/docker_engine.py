@@ -22,7 +22,7 @@ from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.platform import Platform, listed
 from replsync.oci.recipe import Recipe
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_TAR, EMPTY_TAR_DIGEST
 from replsync.registry.client import RegistryClient
@@ -65,6 +65,8 @@ class DockerEngine:
                 exact = RegistrySource(name.reference.repository.at(image.digest))
                 self._images[exact] = image
                 return Resolved(exact, None, image.config.digest, whole=kept.source.digest, notes=kept.notes)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -84,6 +86,8 @@ class DockerEngine:
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
+            case LayoutSource() | SavedSource():
+                raise _not_in_daemon(recipe.source)
             case _:
                 assert_never(recipe.source)
 
@@ -111,6 +115,8 @@ class DockerEngine:
                     image = await self._sources.daemon(name).identifier()
                 case BuildSource():
                     image = await self._sources.built(recipe).identifier()
+                case LayoutSource() | SavedSource():
+                    raise _not_in_daemon(recipe.source)
                 case _:
                     assert_never(recipe.source)
             await self._refuse_changed(target)
@@ -154,6 +160,13 @@ class DockerEngine:
 
                 self._platform = await in_daemon("ask the Docker daemon for its platform", ask)
             return self._platform
+
+
+def _not_in_daemon(name: LayoutSource | SavedSource) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"{name}: the docker engine pushes what the daemon has, and this is a file",
+        hint="use --engine registry, or load it into the daemon and name docker-daemon:NAME",
+    )
 
 
 def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:

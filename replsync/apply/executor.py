@@ -4,12 +4,20 @@ import asyncio
 from typing import Protocol, assert_never
 
 from replsync.apply.engine import Destination, Engine
-from replsync.errors import ChangedMeanwhile, JournalError, RegistryError, ReplsyncError, SignInError
+from replsync.errors import (
+    ChangedMeanwhile,
+    InvalidInput,
+    JournalError,
+    RegistryError,
+    ReplsyncError,
+    SignInError,
+    UnsupportedImage,
+)
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.made_from import build_of
 from replsync.oci.reference import Repository
-from replsync.oci.source_name import DaemonSource, spoken
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import tombstone_config
 from replsync.plan.action import Action, Bury, Copy, Kind, State
@@ -209,20 +217,34 @@ class _Writing:
 
 
 async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
-    """Raise ChangedMeanwhile where a daemon has another image by this name now, or another one would be built.
+    """Raise ChangedMeanwhile where a daemon, a layout or an archive has another image by this name now.
 
-    A registry is asked by digest.
+    Or where another one would be built. A registry is asked by digest.
     """
-    if isinstance(copy.source, BuildSource):
-        if (await engine.identify(copy.recipe)).made_from != build_of(copy.digest):
-            raise ChangedMeanwhile(
-                f"{operation}: what goes into {copy.source} has changed since the plan was made",
-                hint="run plan again and look at it",
-            )
-        return
-    if isinstance(copy.source, DaemonSource) and (await engine.identify(copy.recipe)).config != copy.digest:
+    match copy.source:
+        case RegistrySource():
+            return
+        case LayoutSource():
+            try:
+                await engine.identify(copy.recipe)  # it is named with its digest
+            except (InvalidInput, UnsupportedImage) as error:
+                raise ChangedMeanwhile(f"{operation}: {error.message}", hint="run plan again and look at it") from error
+            return
+        case DaemonSource() | SavedSource():
+            found = await engine.identify(copy.recipe)
+        case BuildSource():
+            if (await engine.identify(copy.recipe)).made_from != build_of(copy.digest):
+                raise ChangedMeanwhile(
+                    f"{operation}: what goes into {copy.source} has changed since the plan was made",
+                    hint="run plan again and look at it",
+                )
+            return
+        case _:
+            assert_never(copy.source)
+    if found.config != copy.digest:
+        place = "the daemon" if isinstance(copy.source, DaemonSource) else "the archive"
         raise ChangedMeanwhile(
-            f"{operation}: the daemon has another image by the name {spoken(copy.source)} "
+            f"{operation}: {place} has another image by the name {spoken(copy.source)} "
             f"than image ID {short(copy.digest)}, for which the plan was made",
             hint="run plan again and look at it",
         )

@@ -15,7 +15,7 @@ from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
-from replsync.oci.source_name import DaemonSource
+from replsync.oci.source_name import DaemonSource, SavedSource
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
 from replsync.registry.blob_map import BlobMap
@@ -27,7 +27,7 @@ from replsync.sources.by_name import Sources
 from replsync.sources.image_source import Content, OpenImage
 
 _EXPORTS = 2
-"""Images of the daemon that are exported at once: each takes its compressed size on disk."""
+"""Images of the daemon, or of `docker save`, that are exported at once: each takes its compressed size on disk."""
 HELD = 32 * SMALL_BLOB
 """Bytes of small blobs that are held in memory at once, between their source and the target."""
 
@@ -68,7 +68,7 @@ class RegistryEngine:
 
     async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
         """Copy an image with everything below it."""
-        if isinstance(recipe.source, DaemonSource | BuildSource):
+        if isinstance(recipe.source, DaemonSource | SavedSource | BuildSource):
             async with self._exports, self._sources.of(recipe).open() as image:
                 await self._push(image, target, sent)
         else:

@@ -46,7 +46,7 @@ async def _check_lock(connection: Connection, no_color: bool) -> LockCheck:
             path = lock_path(workspace.file.name)
             raise InvalidInput(f"lock --check: there is no lock file {path}", hint="write it: replsync lock")
         with asking(no_color):
-            return await check(lock, workspace.file.manifest, workspace.registries.engine)
+            return await check(lock, workspace.file.manifest, workspace.registries.engine, workspace.folder)
 
 
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
@@ -54,7 +54,7 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
         old = _read(workspace)
         renewal = renewed(old, workspace.file.manifest, upgrade)
         with asking(no_color):
-            found = await look_up(renewal.sought, workspace.registries.engine)
+            found = await look_up(renewal.sought, workspace.registries.engine, workspace.folder)
     digests = {**renewal.kept, **_resolved(found)}
     path = Path(lock_path(workspace.file.name))
     if old is None or dict(old.digests) != digests:

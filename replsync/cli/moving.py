@@ -22,7 +22,7 @@ from replsync.manifest.read import ManifestFile, read_manifest
 from replsync.manifest.source_text import MAX_SIZE
 from replsync.oci.digest import short
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource
+from replsync.oci.source_name import DaemonSource, SavedSource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.plan.action import Action, Kind, State
 from replsync.plan.document import Plan
@@ -117,7 +117,9 @@ async def _entry(reference: Reference, image: Image, workspace: Workspace) -> Ne
             hint="move the tag to `tags` in the manifest by hand, with a source that has the image, and run apply",
         )
     tag = reference.tag or ""
-    return NewTag(tag, source=str(exactly)) if isinstance(image.source, DaemonSource) else NewTag(tag, replaces)
+    if isinstance(image.source, DaemonSource | SavedSource):
+        return NewTag(tag, source=str(exactly))
+    return NewTag(tag, replaces)
 
 
 def _not_retired(reference: Reference, state: TagState) -> RegistryError:

@@ -63,13 +63,18 @@ class Workspace:
     target: Target
     registries: Registries
 
+    @property
+    def folder(self) -> str:
+        """The manifest's, from which the paths of its sources start."""
+        return str(Path(self.file.name).parent)
+
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
         manifest = self.file.manifest
         lock = read_lock_beside(self.file.name)
         found = mentions_of(self.file)
         offer = self._offer(lock[0] if lock else None, scope)
-        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets)
+        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets, self.folder)
         actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
         actions = capped(actions, manifest.policy.max_tombstones)
         return await self.planned(actions, offer, found, scope.targets, lock[1] if lock else None)
@@ -110,7 +115,7 @@ class Workspace:
         if lock is None:
             return engine
         own = frozenset(repositories(self.file.manifest, self.target))
-        return LockedOffer(engine, lock, ask_sources=not scope.locked, own=own)
+        return LockedOffer(engine, lock.located(self.folder), ask_sources=not scope.locked, own=own)
 
 
 def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:
@@ -152,7 +157,7 @@ async def connected(
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
-        sources = Sources(client, connection.file.parent, say_line if connection.build_log else lambda _: None)
+        sources = Sources(client, say_line if connection.build_log else lambda _: None)
         yield Registries(client, _engine(connection.engine, client, sources, blobs), blobs)
 
 

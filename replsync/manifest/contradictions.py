@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from replsync.manifest.byte_size import parse_size
 from replsync.manifest.faults import shown
 from replsync.oci.platform import Platform, parse_platform
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+from replsync.oci.reference import Reference
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName, parse_source
 
 Path = tuple[str | int, ...]
 
@@ -111,14 +112,17 @@ def _unfit_digests(image: object, at: Path) -> Iterator[Contradiction]:
             yield Contradiction(path, message, "remove the digest, or give the tag a source in a registry")
             continue
         match _parsed(_get(image, "source") if own is None else own):
-            case DaemonSource():
+            case DaemonSource() | SavedSource() as source:
+                where = "the Docker daemon" if isinstance(source, DaemonSource) else "an archive of `docker save`"
                 yield Contradiction(
                     path,
-                    "a digest pins an image in a registry, but the source of this tag is the Docker daemon"
+                    f"a digest pins an image in a registry, but the source of this tag is {where}"
                     + (", which it takes from the image" if own is None else ""),
                     "remove the digest, or give the tag a source in a registry",
                 )
-            case RegistrySource(reference) if reference.digest and reference.digest != digest:
+            case RegistrySource(Reference(digest=str() as pinned)) | LayoutSource(digest=str() as pinned) if (
+                pinned != digest
+            ):
                 yield Contradiction(
                     path, "the digest is not the one that the source of this tag names", "remove one of them"
                 )
@@ -162,7 +166,7 @@ def _parsed(source: object) -> SourceName | None:
             return parse_source(source)
         except ValueError:
             return None
-    return source if isinstance(source, RegistrySource | DaemonSource) else None
+    return source if isinstance(source, SourceName) else None
 
 
 def _bytes(size: object) -> int | None:

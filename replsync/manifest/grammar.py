@@ -15,7 +15,7 @@ from replsync.manifest.byte_size import MAX_DIGITS, SIZE_PATTERN, likely_size, p
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.platform import Platform, parse_platform, right_name
 from replsync.oci.reference import Reference, is_host, is_path, is_tag
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_source
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName, parse_source
 
 MAX_REASON = 500
 """Characters of a reason: it becomes a label, and a sentence in a container runtime's error."""
@@ -25,6 +25,8 @@ LEAST_LARGEST_CHUNK = 64_000
 """Bytes: with less in one request an upload is nothing but round trips."""
 
 _MAX_PATTERN = 255
+_MAX_SOURCE = 900
+"""Characters: a source is a key in the lock file, and YAML ends keys at 1024."""
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -152,15 +154,20 @@ def _digest(value: object) -> Digest:
 
 
 def _source(value: object) -> SourceName:
-    if isinstance(value, RegistrySource | DaemonSource):
+    if isinstance(value, SourceName):
         return value
     text = text_of(value)
     if not text:
         raise refused("a source is the name of an image, such as `ghcr.io/acme/worker`")
     try:
-        return parse_source(text)
+        source = parse_source(text)
     except ValueError as error:
         raise refused(str(error), _likely_source(text)) from error
+    if " " in text:
+        raise refused("a source has no blanks in it", "rename the file or folder")
+    if len(text) > _MAX_SOURCE:
+        raise refused(f"a source has at most {_MAX_SOURCE} characters, here are {len(text)}")
+    return source
 
 
 def _likely_source(text: str) -> str | None:
@@ -183,6 +190,17 @@ def _image_source(value: object) -> SourceName:
         case DaemonSource(Reference(repository, tag)) if tag:
             bare = DaemonSource(Reference(repository))
             proposal = f"write `{bare}`; a tag that comes from elsewhere gets a `source` of its own"
+        case LayoutSource() if source.name or source.digest:
+            bare_layout = LayoutSource(source.path, is_archive=source.is_archive)
+            proposal = f"write `{bare_layout}`; a tag that comes from elsewhere gets a `source` of its own"
+        case SavedSource(path, None):
+            raise refused(
+                "the source of a whole image says which of the archive's names it is",
+                f"write `{source}:NAME`, or give it to one tag: `{{tag: …, source: {source}}}`",
+            )
+        case SavedSource(path, Reference(repository, tag)) if tag:
+            proposal = f"write `{SavedSource(path, Reference(repository))}`; a tag that comes from elsewhere gets a "
+            proposal += "`source` of its own"
         case DaemonSource(str()):
             proposal = f"give it to one tag: `{{tag: …, source: {source}}}`"
         case _:

@@ -1,8 +1,10 @@
 """The lock file `replicated-images.lock.yaml`: every source of a manifest, and the digest that it resolved to.
 
 It holds what a tag was at its source when somebody looked: for a registry's
-image the digest of its image manifest or index, for a daemon's the image ID,
-for a build the digest of all that goes into it. A source that the manifest pins by digest needs no entry.
+image the digest of its image manifest or index, for a daemon's the image ID. An
+image in an OCI layout is as a registry's, one in an archive of `docker save` as a daemon's.
+For a build it is the digest of all that goes into it. A source that the
+manifest pins by digest needs no entry.
 """
 
 import re
@@ -19,7 +21,16 @@ from replsync.manifest.yaml_tree import Empty, MappingPlaces, Places, Value, rea
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_written, written
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    located,
+    parse_written,
+    written,
+)
 
 VERSION = 1
 
@@ -36,6 +47,10 @@ class Lock:
 
     name: str
     digests: Mapping[SourceName, Digest]
+
+    def located(self, folder: str) -> "Lock":
+        """Return it with paths that start from where that of `folder`, the manifest's, does. Raises InvalidInput."""
+        return Lock(self.name, {located(source, folder): digest for source, digest in self.digests.items()})
 
 
 @dataclass(frozen=True)
@@ -174,7 +189,7 @@ def compared(lock: Lock, manifest: Manifest, found: Mapping[SourceName, Digest |
 def lock_text(digests: Mapping[SourceName, Digest]) -> str:
     """Return the lock file of these sources, which name a tag and no digest: a line for each, sorted.
 
-    No name needs quotes in YAML: it starts with `docker` or `build`, and has no blanks.
+    No name needs quotes in YAML: it starts with `docker`, `oci` or `build`, and has no blank in it.
     """
     lines = [f"  {written(source)}: {digests[source]}" for source in sorted(digests, key=written)]
     return "\n".join([_HEADER, f"version: {VERSION}", "sources:" if lines else "sources: {}", *lines, ""])
@@ -274,6 +289,8 @@ def _locked_source(text: str) -> SourceName:
     match source:
         case RegistrySource(Reference(tag=None)) | DaemonSource(Reference(tag=None)):
             raise ValueError("it names no tag")
+        case SavedSource(name=Reference(tag=None)):
+            raise ValueError("it names no tag")
         case _ if written(source) != text:
             # One way to write each, so that none can be there twice.
             raise ValueError(f"in a lock file it is written {shown(written(source))}")
@@ -287,7 +304,9 @@ def _is_pinned(source: SourceName) -> bool:
             return reference.digest is not None
         case DaemonSource(name):
             return not isinstance(name, Reference)
-        case BuildSource():
+        case LayoutSource():
+            return source.digest is not None
+        case SavedSource() | BuildSource():
             return False
         case _:
             assert_never(source)

@@ -39,7 +39,7 @@ from replsync.manifest.grammar import (
     refused,
 )
 from replsync.oci.recipe import Transforms
-from replsync.oci.source_name import RegistrySource, SourceName, pinned, source_for_tag
+from replsync.oci.source_name import LayoutSource, RegistrySource, SourceName, pinned, source_for_tag
 
 VERSION = 1
 DEFAULT_REGISTRY = "registry.replicated.com"
@@ -84,9 +84,11 @@ class Tag(_Part):
     )
     source: TagSource | None = Field(
         default=None,
-        description="Where this tag comes from, in place of the image's source: [docker://]HOST/PATH[:TAG][@DIGEST] "
-        "or docker-daemon:NAME[:TAG]. Without a tag in it, the tag of the same name is taken.",
-        examples=["ghcr.io/acme/worker:1.11.0", "docker-daemon:worker:dev"],
+        description="Where this tag comes from, in place of the image's source: [docker://]HOST/PATH[:TAG][@DIGEST], "
+        "docker-daemon:NAME[:TAG], oci:FOLDER[:NAME], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME[:TAG]]. "
+        "Without a tag in it, the tag of the same name is taken; of a folder or file without NAME, the only image in "
+        "it. Paths start from this file's folder.",
+        examples=["ghcr.io/acme/worker:1.11.0", "docker-daemon:worker:dev", "docker-archive:dist/worker.tar"],
     )
     build: Build | None = Field(
         default=None,
@@ -133,9 +135,10 @@ class Image(_Part):
     )
     source: ImageSource | None = Field(
         default=None,
-        description="Where tags without a source of their own come from: [docker://]HOST/PATH or "
-        "docker-daemon:NAME, without a tag or digest. Each tag is looked up there by its own name.",
-        examples=["ghcr.io/acme/worker", "docker-daemon:worker"],
+        description="Where tags without a source of their own come from: [docker://]HOST/PATH, "
+        "docker-daemon:NAME, oci:FOLDER, oci-archive:FILE or docker-archive:FILE:NAME, without a tag or digest. Each "
+        "tag is looked up there by its own name. Paths start from this file's folder.",
+        examples=["ghcr.io/acme/worker", "docker-daemon:worker", "oci:dist/worker"],
     )
     build: Build | None = Field(
         default=None,
@@ -186,8 +189,12 @@ class Image(_Part):
         source = tag.source or self.source
         if source is None:
             return None
-        source = source_for_tag(source, tag.tag)
-        return pinned(source, tag.digest) if tag.digest and isinstance(source, RegistrySource) else source
+        source = source_for_tag(source, tag.tag, is_own=tag.source is not None)
+        match source:
+            case RegistrySource() | LayoutSource() if tag.digest:
+                return pinned(source, tag.digest)
+            case _:
+                return source
 
 
 class Policy(_Part):

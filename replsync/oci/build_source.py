@@ -1,7 +1,9 @@
 """Sources that are built: what the manifest's `build` says, without the files."""
 
+import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from replsync.oci.platform import Platform, parse_platform
@@ -16,10 +18,11 @@ _ONCE = ("dockerfile", "target")
 
 @dataclass(frozen=True)
 class BuildSource:
-    """An image that is built from the folder `context`, a path from the manifest's folder.
+    """An image that is built from the folder `context`.
 
     `dockerfile` is a path in the context. `secrets` are ids, and the files that
-    hold what is secret, as paths from the manifest's folder. Without `platforms`
+    hold what is secret. Their paths and the context's start from the manifest's
+    folder or, once they are `located`, from the working folder. Without `platforms`
     it is built for the builder's own. `args` and `secrets` are sorted, so that
     the same build is the same source.
     """
@@ -47,6 +50,11 @@ class BuildSource:
             yield f"secrets {' '.join(name for name, _ in self.secrets)}"
         if self.platforms:
             yield " ".join(map(str, self.platforms))
+
+    def located(self, folder: str) -> Self:
+        """Return the same build with its paths from where that of `folder`, the manifest's, starts."""
+        secrets = tuple((name, posixpath.join(folder, file)) for name, file in self.secrets)
+        return replace(self, context=posixpath.join(folder, self.context), secrets=secrets)
 
     @property
     def written(self) -> str:

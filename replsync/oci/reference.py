@@ -90,6 +90,10 @@ class Reference:
             raise ValueError(f"{self} names no tag and no digest")
         return selector
 
+    def beside(self, digest: Digest) -> "Reference":
+        """The reference of `digest` in the same repository."""
+        return self.repository.at(digest)
+
     def with_tag(self, tag: str) -> "Reference":
         """The same reference with `tag` in place of its own."""
         return replace(self, tag=tag)

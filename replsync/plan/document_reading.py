@@ -12,7 +12,15 @@ from replsync.oci.made_from import build_of, split_to
 from replsync.oci.platform import parse_platform
 from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.reference import Reference, Repository, parse_reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, parse_written, pinned
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    parse_written,
+    pinned,
+)
 from replsync.oci.tombstone import Epitaph
 from replsync.plan.action import WRITING, Action, Bury, ByteCount, Copy, Kind, State, Write
 from replsync.plan.comparing import buried
@@ -162,9 +170,9 @@ def _write(item: dict[str, Any]) -> Write | None:
 def _copy(source: SourceName, digest: Digest, transforms: Transforms) -> Copy:
     """A tag's digest stands beside its name in the document."""
     match source:
-        case RegistrySource(Reference(digest=None)):
+        case RegistrySource(Reference(digest=None)) | LayoutSource(digest=None):
             return Copy(pinned(source, digest), digest, transforms)
-        case RegistrySource() | DaemonSource() | BuildSource():
+        case RegistrySource() | DaemonSource() | LayoutSource() | SavedSource() | BuildSource():
             return Copy(source, digest, transforms)
         case _:
             assert_never(source)
@@ -229,7 +237,7 @@ def _makes(action: Action, engine: EngineName) -> bool:
 def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
     source, digest = copy.source, copy.digest
     match source:
-        case DaemonSource():
+        case DaemonSource() | SavedSource():
             return (after.digest, after.config) == (None, digest) and copy.transforms == AS_IT_IS
         case BuildSource():
             return (after.digest, after.config, after.made_from) == (None, None, build_of(digest))
@@ -238,6 +246,8 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
             return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS
         case RegistrySource():
             return source.reference.digest == digest and _is_as_changed(copy, after)
+        case LayoutSource():
+            return engine == "registry" and source.digest == digest and _is_as_changed(copy, after)
         case _:
             assert_never(source)
 

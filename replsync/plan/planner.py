@@ -12,7 +12,7 @@ from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
 from replsync.oci.made_from import inputs_of
 from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import DaemonSource, RegistrySource, spoken
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import (
     Absent,
     AnyImage,
@@ -260,7 +260,9 @@ def _copy(wanted: Resolved) -> Copy:
     match wanted:
         case Resolved(RegistrySource(Reference(digest=str() as digest)) as source):
             return Copy(source, digest, wanted.transforms)
-        case Resolved(DaemonSource() as source, config=str() as image_id):
+        case Resolved(LayoutSource(digest=str() as digest) as source):
+            return Copy(source, digest, wanted.transforms)
+        case Resolved(DaemonSource() | SavedSource() as source, config=str() as image_id):
             return Copy(source, image_id, wanted.transforms)
         case Resolved(BuildSource() as source, made_from=str() as made_from):
             return Copy(source, inputs_of(made_from), wanted.transforms)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest
@@ -16,7 +17,6 @@ from replsync.oci.image_manifest import (
 )
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.recipe import AS_IT_IS, Selection, Transforms, is_doubtful, refuse_attestation, select
-from replsync.oci.reference import Reference
 from replsync.registry.together import together
 
 MAX_TREE = 64 * 1024 * 1024
@@ -38,7 +38,16 @@ class Fetched:
         return parse_document(self.raw, self.media_type)
 
 
-Fetch = Callable[[Reference], Awaitable[Fetched]]
+class Name(Protocol):
+    """What names an image where it is kept; it is written in errors."""
+
+    def beside(self, digest: Digest) -> Self:
+        """The name of another image manifest, or index, that is kept in the same place."""
+        ...
+
+
+N = TypeVar("N", bound=Name)
+Fetch = Callable[[N], Awaitable[Fetched]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Kept:
         return self.root is self.source
 
 
-async def read_kept(fetch: Fetch, reference: Reference, transforms: Transforms) -> Kept:
+async def read_kept(fetch: Fetch[N], reference: N, transforms: Transforms) -> Kept:
     """Read an image manifest, or an index without what is below it, and say what stays of it.
 
     Which platform an image by itself is for stands in its config, which is not
@@ -70,7 +79,7 @@ async def read_kept(fetch: Fetch, reference: Reference, transforms: Transforms) 
     return Kept(source, selection.kept, selection.notes) if selection else Kept(source, source)
 
 
-async def read_tree(fetch: Fetch, reference: Reference, kept: Kept | None = None) -> ImageTree:
+async def read_tree(fetch: Fetch[N], reference: N, kept: Kept | None = None) -> ImageTree:
     """Read an image and, where it is an index, every image manifest below it; of what stays, where that is named.
 
     Raises UnsupportedImage where any of them is of a kind that is never
@@ -79,17 +88,17 @@ async def read_tree(fetch: Fetch, reference: Reference, kept: Kept | None = None
     kept = kept or await read_kept(fetch, reference, AS_IT_IS)
     root = kept.root
     if isinstance(root, Descriptor):
-        root = await _document(fetch, reference.repository.at(root.digest))
+        root = await _document(fetch, reference.beside(root.digest))
     return await _below(fetch, reference, root)
 
 
-async def _selected(fetch: Fetch, reference: Reference, source: Document, transforms: Transforms) -> Selection | None:
+async def _selected(fetch: Fetch[N], reference: N, source: Document, transforms: Transforms) -> Selection | None:
     """What stays of an index; None for an image by itself, and where all of it stays unlooked at."""
     refuse_attestation(source)
     if not isinstance(source, ImageIndex) or (transforms.attestations == "keep" and not transforms.platforms):
         return None
     unclear = [entry for entry in source.manifests if is_doubtful(entry) or entry.media_type in INDEX_TYPES]
-    read = await together(_document(fetch, reference.repository.at(entry.digest)) for entry in unclear)
+    read = await together(_document(fetch, reference.beside(entry.digest)) for entry in unclear)
     attestations = [entry for entry in source.manifests if entry.is_attestation]
     for entry, document in zip(unclear, read, strict=True):
         if isinstance(document, ImageManifest) and document.is_attestation:
@@ -102,14 +111,14 @@ async def _selected(fetch: Fetch, reference: Reference, source: Document, transf
     return select(source, attestations, transforms)
 
 
-async def _below(fetch: Fetch, reference: Reference, root: Document) -> ImageTree:
+async def _below(fetch: Fetch[N], reference: N, root: Document) -> ImageTree:
     below: dict[Digest, Document] = {}
     level = [root]
     held = 0
 
     async def child(digest: Digest) -> Document:
         nonlocal held
-        document = await _document(fetch, reference.repository.at(digest))
+        document = await _document(fetch, reference.beside(digest))
         held += len(document.raw)
         if held > MAX_TREE:
             raise UnsupportedImage(f"{reference}: an index of image manifests of more than {MAX_TREE} bytes")
@@ -128,7 +137,7 @@ async def _below(fetch: Fetch, reference: Reference, root: Document) -> ImageTre
     raise UnsupportedImage(f"{reference}: indexes within indexes, more than {_MAX_DEPTH} deep")
 
 
-async def _document(fetch: Fetch, reference: Reference) -> Document:
+async def _document(fetch: Fetch[N], reference: N) -> Document:
     try:
         document = (await fetch(reference)).parse()
         refuse_uncopyable(document)

@@ -26,9 +26,9 @@ _LEFT_ALONE = (stat.S_IFSOCK,)
 """Docker sends no sockets."""
 
 
-def context_of(build: BuildSource, folder: Path) -> Path:
-    """Return the build's context. `folder` is the manifest's. Raises InvalidInput where it is no folder."""
-    context = folder / build.context
+def context_of(build: BuildSource) -> Path:
+    """Return the build's context. Raises InvalidInput where it is no folder."""
+    context = Path(build.context)
     if not context.is_dir():
         what = "is no folder" if context.exists() else "does not exist"
         raise InvalidInput(
@@ -56,13 +56,13 @@ def own_ignore_file(dockerfile: Path) -> Path:
     return dockerfile.with_name(f"{dockerfile.name}{_IGNORE}")
 
 
-def inputs_digest(build: BuildSource, folder: Path, stopped: Callable[[], bool] = lambda: False) -> Digest:
+def inputs_digest(build: BuildSource, stopped: Callable[[], bool] = lambda: False) -> Digest:
     """Return the digest of the build's inputs; every file that is sent is read. `stopped` is asked between parts.
 
     Raises InvalidInput where something of it is missing or can't be read.
     """
     try:
-        context = context_of(build, folder)
+        context = context_of(build)
         dockerfile = dockerfile_of(build, context)
         hasher = _Hasher()
         hasher.add("replsync build", "1")

@@ -18,14 +18,15 @@ from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.made_from import build_of
 from replsync.oci.recipe import AS_IT_IS, Transforms
-from replsync.oci.source_name import DaemonSource
+from replsync.oci.source_name import DaemonSource, LayoutSource
 from replsync.oci.tag_state import Resolved
+from replsync.sources.archive import Archive
 from replsync.sources.build_inputs import inputs_digest
-from replsync.sources.daemon_image import DaemonImage, OpenDaemonImage
+from replsync.sources.daemon_image import DaemonImage
 from replsync.sources.docker_build import Order, Say, build_archive, build_in_daemon, choose_builder
 from replsync.sources.docker_daemon import Stop, in_daemon
 from replsync.sources.image_source import OpenImage
-from replsync.sources.saved_archive import read_saved
+from replsync.sources.layout_image import LayoutImage
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -34,11 +35,10 @@ T = TypeVar("T")
 
 
 class BuiltImage:
-    """An image that is built, once, when it is first opened. `folder` is the manifest's."""
+    """An image that is built, once, when it is first opened."""
 
-    def __init__(self, build: BuildSource, folder: Path, say: Say, transforms: Transforms = AS_IT_IS) -> None:
+    def __init__(self, build: BuildSource, say: Say, transforms: Transforms = AS_IT_IS) -> None:
         self._build = build
-        self._folder = folder
         self._say = say
         # Attestations aren't made, and platforms are the build's own: nothing of these is left to change.
         self._transforms = Transforms(split_over=transforms.split_over)
@@ -47,7 +47,7 @@ class BuiltImage:
         self._checking = asyncio.Lock()
         self._is_checked = False
         self._making = asyncio.Lock()
-        self._made: DaemonImage | OpenDaemonImage | None = None
+        self._made: DaemonImage | LayoutImage | None = None
 
     async def identify(self, held: Digest | None = None) -> Resolved:  # noqa: ARG002 - no digest is known yet
         """Read the context. Raises InvalidInput where it is missing, or something of it can't be read."""
@@ -69,12 +69,8 @@ class BuiltImage:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenImage]:
         """Build it, and make it readable. Raises ChangedMeanwhile where the context is another one by then."""
-        made = await self._once()
-        if isinstance(made, DaemonImage):
-            async with made.open() as image:
-                yield image
-        else:
-            yield made
+        async with (await self._once()).open() as image:
+            yield image
 
     async def identifier(self) -> str:
         """Build it, and return the Docker daemon's own name for it. Raises as `open` does."""
@@ -86,7 +82,7 @@ class BuiltImage:
             hint="use --engine registry, or the daemon's own builder: docker buildx use default",
         )
 
-    async def _once(self) -> DaemonImage | OpenDaemonImage:
+    async def _once(self) -> DaemonImage | LayoutImage:
         inputs = await self._identified()
         async with self._making:
             if self._made is None:
@@ -100,10 +96,10 @@ class BuiltImage:
                 self._made = made
         return self._made
 
-    async def _make(self, inputs: Digest) -> DaemonImage | OpenDaemonImage:
+    async def _make(self, inputs: Digest) -> DaemonImage | LayoutImage:
         order, stop = self._order(inputs), Stop()
 
-        def build(client: "DockerClient") -> DaemonImage | OpenDaemonImage:
+        def build(client: "DockerClient") -> DaemonImage | LayoutImage:
             builder = choose_builder(client, order)
             if builder == "apart":
                 return self._apart(client, order, stop)
@@ -112,16 +108,13 @@ class BuiltImage:
 
         return await self._stoppable(f"build {self._build}", build, stop)
 
-    def _apart(self, client: "DockerClient", order: Order, stop: Stop) -> OpenDaemonImage:
-        """Build into an archive, whose blobs stay in a folder until nobody needs them."""
-        folder = Path(tempfile.mkdtemp(prefix="replsync-"))
+    def _apart(self, client: "DockerClient", order: Order, stop: Stop) -> LayoutImage:
+        """Build into an archive, which stays until nobody needs it."""
+        folder = tempfile.mkdtemp(prefix="replsync-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        archive = folder / "image.tar"
-        build_archive(client, order, "docker", archive, stop, self._say)
-        with archive.open("rb") as stream:
-            saved = read_saved(stream, folder, stop.is_set)
-        archive.unlink()
-        return OpenDaemonImage(saved)
+        archive = Path(folder) / "image.tar"
+        build_archive(client, order, archive, stop, self._say)
+        return LayoutImage(Archive(str(archive)), LayoutSource(str(archive), is_archive=True))
 
     async def _stoppable(self, operation: str, work: Callable[["DockerClient"], T], stop: Stop) -> T:
         try:
@@ -142,9 +135,9 @@ class BuiltImage:
     async def _hashed(self) -> Digest:
         stop = Stop()
         try:
-            return await asyncio.to_thread(inputs_digest, self._build, self._folder, stop.is_set)
+            return await asyncio.to_thread(inputs_digest, self._build, stop.is_set)
         finally:
             stop.set()
 
     def _order(self, inputs: Digest) -> Order:
-        return Order(self._build, self._folder, inputs)
+        return Order(self._build, inputs)

@@ -1,14 +1,15 @@
 """The choice of a source by its name."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync.oci.build_source import BuildSource
 from replsync.oci.recipe import Recipe
-from replsync.oci.source_name import DaemonSource, RegistrySource
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource
 from replsync.registry.client import RegistryClient
+from replsync.sources.archive import Archive
 from replsync.sources.image_source import ImageSource
+from replsync.sources.layout_folder import LayoutFolder
 from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
@@ -19,14 +20,12 @@ if TYPE_CHECKING:
 class Sources:
     """Makes sources from recipes; the same object for the same recipe, since it remembers what it has read."""
 
-    def __init__(
-        self, client: RegistryClient, folder: Path = Path(), say: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """`folder` is where paths start from; `say` is told what builders say, line by line."""
+    def __init__(self, client: RegistryClient, say: Callable[[str], None] = lambda _: None) -> None:
+        """`say` is told what builders say, line by line."""
         self._client = client
-        self._folder = folder
         self._say = say
         self._made: dict[Recipe, ImageSource] = {}
+        self._archives: dict[str, Archive] = {}
 
     def of(self, recipe: Recipe) -> ImageSource:
         """Return the source of this name. Nothing is contacted yet."""
@@ -52,6 +51,10 @@ class Sources:
             raise AssertionError("a build makes a built image")
         return made
 
+    def _archive(self, path: str) -> Archive:
+        """The archive at `path`, of which the members are listed once for all its images."""
+        return self._archives.setdefault(path, Archive(path))
+
     def _make(self, recipe: Recipe) -> ImageSource:
         match recipe.source:
             case RegistrySource() as name:
@@ -63,6 +66,15 @@ class Sources:
             case BuildSource() as name:
                 from replsync.sources.built_image import BuiltImage
 
-                return BuiltImage(name, self._folder, self._say, recipe.transforms)
+                return BuiltImage(name, self._say, recipe.transforms)
+            case LayoutSource(path) as name:
+                from replsync.sources.layout_image import LayoutImage
+
+                files = self._archive(path) if name.is_archive else LayoutFolder(path)
+                return LayoutImage(files, name, recipe.transforms)
+            case SavedSource(path) as name:
+                from replsync.sources.saved_image import SavedFileImage
+
+                return SavedFileImage(self._archive(path), name, recipe.transforms)
             case _:
                 assert_never(recipe.source)

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,16 +41,15 @@ _MAX_SECRET = 1024 * 1024
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be built: `folder` is the manifest's, `inputs` becomes a label."""
+    """What is to be built; `inputs` becomes a label."""
 
     build: BuildSource
-    folder: Path
     inputs: Digest
 
     def secret_files(self) -> Iterator[tuple[str, Path]]:
         """Yield the id and the file of each secret. Raises InvalidInput where there is no such file."""
         for identifier, path in self.build.secrets:
-            file = self.folder / path
+            file = Path(path)
             if not file.is_file():
                 raise InvalidInput(
                     f"build {self.build}: the secret {identifier} has no file {file}",
@@ -64,7 +64,7 @@ def choose_builder(client: "DockerClient", order: Order) -> Builder:
     list(order.secret_files())
     builder = _builder(client)
     if builder == "classic":
-        own = own_ignore_file(dockerfile_of(build, context_of(build, order.folder)))
+        own = own_ignore_file(dockerfile_of(build, context_of(build)))
         for is_wanted, what in (
             (build.secrets, "secrets"),
             (build.platforms, "platforms"),
@@ -85,14 +85,15 @@ def choose_builder(client: "DockerClient", order: Order) -> Builder:
 def _builder(client: "DockerClient") -> Builder:
     from python_on_whales.exceptions import DockerException
 
-    if os.environ.get("DOCKER_BUILDKIT") == "0":  # as `docker build` has it
-        return "classic"
-    try:
-        client.buildx.version()
-    except DockerException:
-        client.info()  # where there is no daemon, that is what is to be said
-        return "classic"
-    return "daemon" if client.buildx.inspect().driver == "docker" else "apart"
+    builder: Builder = "classic"
+    if os.environ.get("DOCKER_BUILDKIT") != "0":  # as `docker build` has it
+        with suppress(DockerException):
+            client.buildx.version()
+            builder = "daemon"
+    if builder == "daemon" and client.buildx.inspect().driver != "docker":
+        return "apart"
+    client.version()  # where there is no daemon, that is what is to be said
+    return builder
 
 
 def build_in_daemon(client: "DockerClient", order: Order, builder: Builder, stop: Stop, say: Say) -> str:
@@ -106,11 +107,9 @@ def build_in_daemon(client: "DockerClient", order: Order, builder: Builder, stop
         return file.read_text().strip()
 
 
-def build_archive(
-    client: "DockerClient", order: Order, form: Literal["docker", "oci"], archive: Path, stop: Stop, say: Say
-) -> None:
-    """Build into an archive of this form: `oci` for any number of platforms. Raises DockerError."""
-    output = f"type={form},{_in_csv(f'dest={archive}')}"
+def build_archive(client: "DockerClient", order: Order, archive: Path, stop: Stop, say: Say) -> None:
+    """Build into an OCI layout in an archive, for any number of platforms. Raises DockerError."""
+    output = f"type=oci,{_in_csv(f'dest={archive}')}"
     _run([*_buildx(client), *_common(order), "--output", output], order, stop, say)
 
 
@@ -125,7 +124,7 @@ def _buildx(client: "DockerClient") -> list[str]:
 
 def _common(order: Order) -> Iterator[str]:
     build = order.build
-    context = context_of(build, order.folder)
+    context = context_of(build)
     yield from ("--file", str(dockerfile_of(build, context)), "--label", f"{BUILD_INPUTS}={order.inputs}")
     if build.target is not None:
         yield from ("--target", build.target)
@@ -148,7 +147,7 @@ def _run(command: list[str], order: Order, stop: Stop, say: Say) -> None:
     build = order.build
     secrets = [*_secret_texts(order)]
     environment = os.environ if "buildx" in command else os.environ | {"DOCKER_BUILDKIT": "0"}
-    context = str(context_of(build, order.folder).resolve())  # begins with `/`: no option, and no address
+    context = str(context_of(build).resolve())  # begins with `/`: no option, and no address
     last: deque[str] = deque(maxlen=_LINES)
     with subprocess.Popen(
         [*command, context],

@@ -12,8 +12,11 @@ import json
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -69,7 +72,8 @@ def read_saved(stream: IO[bytes], folder: Path, stopped: Callable[[], bool]) -> 
                 elif member.isreg() and (content := archive.extractfile(member)):
                     start = content.read(_MAX_JSON)
                     if name.endswith(".tar") or name.startswith("blobs/"):
-                        layers[name] = _store_layer(_parts(start, content, stopped), folder, start)
+                        rest = iter(partial(content.read, _PART), b"")
+                        layers[name] = _store_layer(_parts(start, rest, stopped), folder, start)
                     if start[:1] in (b"{", b"[") and len(start) < _MAX_JSON:  # not layers: memory is for little
                         documents[name] = start
         entries = json.loads(documents["manifest.json"])
@@ -79,9 +83,36 @@ def read_saved(stream: IO[bytes], folder: Path, stopped: Callable[[], bool]) -> 
         diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     except (tarfile.TarError, zlib.error, LookupError, TypeError, ValueError, EOFError, RecursionError) as error:
         raise UnsupportedImage(f"the exported archive is not what `docker save` writes: {error!r}") from error
-    if diff_ids != [layer.diff_id for layer in chosen]:
+    return _checked(config, diff_ids, chosen, folder)
+
+
+def pack(
+    config: bytes,
+    names: Sequence[str],
+    open_layer: Callable[[str], Generator[bytes, None, None]],
+    folder: Path,
+    stopped: Callable[[], bool],
+) -> SavedImage:
+    """Write the blobs of an image with this config and the layers of these names into `folder`.
+
+    `open_layer` yields a layer's bytes. Raises UnsupportedImage where the layers are not those that the config names.
+    """
+    layers: dict[str, _Layer] = {}
+    try:
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+        for name in dict.fromkeys(names):
+            with closing(open_layer(name)) as content:
+                start = next(content, b"")
+                layers[name] = _store_layer(_parts(start, content, stopped), folder, start)
+    except (zlib.error, LookupError, TypeError, ValueError, EOFError, RecursionError) as error:
+        raise UnsupportedImage(f"the archive is not what `docker save` writes: {error!r}") from error
+    return _checked(config, diff_ids, [layers[name] for name in names], folder)
+
+
+def _checked(config: bytes, diff_ids: object, layers: Sequence[_Layer], folder: Path) -> SavedImage:
+    if diff_ids != [layer.diff_id for layer in layers]:
         raise UnsupportedImage("the exported archive holds other layers than its config names")
-    return _assemble(config, [layer.blob for layer in chosen], folder)
+    return _assemble(config, [layer.blob for layer in layers], folder)
 
 
 def _assemble(config: bytes, layers: list[Descriptor], folder: Path) -> SavedImage:
@@ -104,7 +135,7 @@ def _assemble(config: bytes, layers: list[Descriptor], folder: Path) -> SavedIma
 def _store_layer(parts: Iterator[bytes], folder: Path, start: bytes) -> _Layer:
     """Write one layer, compressed, to the file named by its digest."""
     if start.startswith(_ZSTD):
-        raise UnsupportedImage("the Docker daemon exports a layer compressed by zstd, which is not supported")
+        raise UnsupportedImage("a layer is compressed by zstd, which is not supported where `docker save` wrote it")
     compressed = start.startswith(_GZIP)
     # A fixed level and no time stamp: the same layer gives the same bytes each time.
     packer = None if compressed else zlib.compressobj(6, zlib.DEFLATED, 31)
@@ -153,13 +184,11 @@ class _Unpacked:
         return self._hasher.hexdigest()
 
 
-def _parts(start: bytes, content: IO[bytes], stopped: Callable[[], bool]) -> Iterator[bytes]:
-    part = start
-    while part:
+def _parts(start: bytes, content: Iterator[bytes], stopped: Callable[[], bool]) -> Iterator[bytes]:
+    for part in chain([start] if start else [], content):
         if stopped():
             raise EOFError("interrupted")
         yield part
-        part = content.read(_PART)
 
 
 def _follow(name: str, links: dict[str, str]) -> str:

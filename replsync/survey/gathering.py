@@ -17,7 +17,7 @@ from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import RegistrySource, spoken
+from replsync.oci.source_name import RegistrySource, located, spoken
 from replsync.oci.tag_state import (
     Absent,
     AnyImage,
@@ -63,10 +63,16 @@ class Offer(Protocol):
 
 
 async def gather(
-    manifest: Manifest, target: Target, client: RegistryClient, offer: Offer, patterns: Sequence[str] = ()
+    manifest: Manifest,
+    target: Target,
+    client: RegistryClient,
+    offer: Offer,
+    patterns: Sequence[str] = (),
+    folder: str = "",
 ) -> Situation:
     """Read the target's tags and the sources' digests; with `patterns`, only of the tags that they stand for.
 
+    `folder` is the manifest's, from which the paths of its sources start.
     Raises RegistryError where the target is no registry or can't list its tags,
     SignInError where it refuses us. A single tag or source that can't be read
     is no error here: it becomes a blocked action.
@@ -78,7 +84,7 @@ async def gather(
     async def listed(image: Image, tag: Tag, there: Collection[str] | None) -> None:
         reference = target.repository(image.name).tagged(tag.tag)
         found = await _head(client, reference, there)
-        recipe = _recipe(manifest, image, tag)
+        recipe = _recipe(manifest, image, tag, folder)
         inventory[reference], wanted[reference] = await _listed(tag, recipe, reference, found, client, offer)
 
     async def retired(reference: Reference) -> None:
@@ -137,9 +143,9 @@ async def _head(
         return Unreadable(error.in_full)
 
 
-def _recipe(manifest: Manifest, image: Image, tag: Tag) -> Recipe | None:
+def _recipe(manifest: Manifest, image: Image, tag: Tag, folder: str) -> Recipe | None:
     source = image.source_of(tag)
-    return Recipe(source, manifest.transforms_of(image)) if source else None
+    return Recipe(located(source, folder), manifest.transforms_of(image)) if source else None
 
 
 async def _listed(

@@ -12,7 +12,15 @@ from replsync.oci.digest import Digest
 from replsync.oci.made_from import build_of, inputs_of
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName, pinned
+from replsync.oci.source_name import (
+    DaemonSource,
+    LayoutSource,
+    RegistrySource,
+    SavedSource,
+    SourceName,
+    located,
+    pinned,
+)
 from replsync.oci.tag_state import Resolved
 from replsync.registry.together import together
 from replsync.sources.image_source import Content
@@ -50,13 +58,15 @@ class LockedOffer:
             case RegistrySource():
                 exactly = pinned(name, locked) if locked else name
                 return await self._registry_image(exactly, locked, transforms, held)
-            case DaemonSource() if locked:
+            case LayoutSource():
+                return await self._layout_image(pinned(name, locked) if locked else name, recipe.transforms, held)
+            case DaemonSource() | SavedSource() if locked:
                 return Resolved(name, None, locked)
-            case DaemonSource() if self._ask_sources:
+            case DaemonSource() | SavedSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
             case DaemonSource(str() as image_id):
                 return Resolved(name, None, image_id)
-            case DaemonSource():
+            case DaemonSource() | SavedSource():
                 raise self._unknown(name)
             case BuildSource():
                 return await self._build(recipe, name, locked, held)
@@ -67,12 +77,22 @@ class LockedOffer:
         """Say what a push would move; None where that would mean to ask a source, and none may be asked."""
         if not self._may_ask(recipe.source):
             return None
+        if isinstance(recipe.source, SavedSource):
+            await self._refuse_another(recipe)
         try:
             return await self._offer.content(recipe)
         except RegistryError as error:
             if error.status != 404 or not self._is_locked(recipe.source):
                 raise
             raise self._gone(error) from error
+
+    async def _layout_image(self, name: LayoutSource, transforms: Transforms, held: Digest | None) -> Resolved:
+        """No registry is asked for a file, so that it is read; and need not be there where its image is in place."""
+        if name.digest is None and not self._ask_sources:
+            raise self._unknown(name)
+        if name.digest is not None and name.digest == held and not transforms.platforms and not self.daemon_pushes:
+            return Resolved(name, held)
+        return await self._offer.identify(Recipe(name, transforms), held)
 
     def _gone(self, error: RegistryError) -> RegistryError:
         hint = f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
@@ -122,8 +142,19 @@ class LockedOffer:
                 return True
             case RegistrySource(Reference(repository=repository, digest=str())):
                 return repository in self._own
+            case LayoutSource() | SavedSource():
+                return True
             case _:
                 return False
+
+    async def _refuse_another(self, recipe: Recipe) -> None:
+        locked = self._lock.digests.get(recipe.source)
+        found = (await self._offer.identify(recipe)).config
+        if locked not in (None, found):
+            raise InvalidInput(
+                f"look up {recipe.source}: it is another image, {found}, than the one in {self._lock.name}",
+                hint="to take what the source is now, replsync lock --upgrade IMAGE:TAG",
+            )
 
     def _is_locked(self, name: SourceName) -> bool:
         match name:
@@ -136,15 +167,19 @@ class LockedOffer:
         return InvalidInput(f"look up {name}: {self._lock.name} does not have it", hint="run `replsync lock`")
 
 
-async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceName, Digest | ReplsyncError]:
+async def look_up(
+    sources: Iterable[SourceName], offer: Offer, folder: str = ""
+) -> dict[SourceName, Digest | ReplsyncError]:
     """Say what each source is now: its digest, for a daemon's image its image ID, or why it can't be locked.
+
+    Paths of sources start from `folder`, the manifest's.
 
     What it is made of is read too, so that what is never pushed is not locked either.
     """
 
     async def one(source: SourceName) -> Digest | ReplsyncError:
         try:
-            resolved = await offer.identify(Recipe(source))
+            resolved = await offer.identify(Recipe(located(source, folder)))
             await offer.content(resolved.recipe)
         except ReplsyncError as error:
             return error
@@ -160,7 +195,7 @@ async def look_up(sources: Iterable[SourceName], offer: Offer) -> dict[SourceNam
     return dict(zip(names, await together(map(one, names)), strict=True))
 
 
-async def check(lock: Lock, manifest: Manifest, offer: Offer) -> LockCheck:
-    """Look up each source that the lock has and the manifest needs, and compare."""
-    found = await look_up((source for source in needed(manifest) if source in lock.digests), offer)
+async def check(lock: Lock, manifest: Manifest, offer: Offer, folder: str = "") -> LockCheck:
+    """Look up each source that the lock has and the manifest, in `folder`, needs, and compare."""
+    found = await look_up((source for source in needed(manifest) if source in lock.digests), offer, folder)
     return compared(lock, manifest, found)

@@ -5,7 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -136,6 +136,40 @@ def test_no_tag_is_left_in_the_daemon(site: Site, builder: DockerDaemon) -> None
     site.workplace.apply()
     after = builder.cli("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     assert {name for name in after if name not in before} <= {"<none>:<none>"}
+
+
+@pytest.mark.parametrize("where", ["build", "image"])
+def test_several_platforms_become_an_index(
+    site: Site, buildx_apart: DockerDaemon, where: Literal["build", "image"]
+) -> None:
+    site.workplace.env.update(buildx_apart.env())
+    platforms = {"platforms": ["linux/amd64", "linux/arm64"]}
+    site.write("1", "2", **(platforms if where == "build" else {"image": platforms}))
+    site.workplace.apply()
+    index = json.loads(site.skopeo.inspect_raw(site.reference("1")))
+    assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
+    assert site.skopeo.digest(site.reference("2")) == site.skopeo.digest(site.reference("1"))
+    assert site.workplace.is_in_sync()
+    (site.context / "name").write_text("another")
+    assert site.workplace.kinds() == {"worker:1": "update", "worker:2": "update"}
+
+
+def test_paths_start_from_the_manifests_folder(at_buildx: Site) -> None:
+    site, workplace = at_buildx, at_buildx.workplace
+    deploy = workplace.folder / "deploy"
+    deploy.mkdir()
+    (deploy / "npmrc").write_text("secret")
+    site.write(context="../worker", secrets={"npm": "npmrc"})
+    workplace.manifest.rename(deploy / "replicated-images.yaml")
+    option = ("-f", "deploy/replicated-images.yaml")
+    assert workplace.run("lock", *option).returncode == 0
+    assert "  build:../worker?secret.npm=npmrc: sha256:" in (deploy / "replicated-images.lock.yaml").read_text()
+    workplace.apply(*option)
+    assert workplace.is_in_sync(*option)
+    (site.context / "name").write_text("another")
+    assert workplace.run("lock", "--upgrade", "*", *option).returncode == 0
+    assert workplace.plan("--out", "plan.json", *option).returncode == 0
+    assert workplace.run("apply", "plan.json").returncode == 0
 
 
 def test_what_a_failing_build_says_is_in_the_error(site: Site, builder: DockerDaemon) -> None:

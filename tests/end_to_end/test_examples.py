@@ -15,11 +15,12 @@ from replsync.manifest.model import Image, Manifest
 from replsync.manifest.read import read_manifest
 from replsync.oci.build_source import BuildSource
 from replsync.oci.reference import Reference
-from replsync.oci.source_name import DaemonSource, RegistrySource, SourceName
+from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName
 from tests.end_to_end.workplace import Workplace
 from tests.servers.command import clean_environment
 from tests.servers.docker import DockerDaemon
 from tests.servers.images import BuiltImage, build_image, load_into
+from tests.servers.layouts import layout_archive, saved, write_layout
 from tests.servers.push import push
 from tests.servers.registry import RegistryServer, StartRegistry
 
@@ -42,6 +43,7 @@ class Stage:
         self.source = source
         self.daemon = daemon
         self.replaced: dict[str, str] = {}
+        self.files: dict[tuple[str, str], dict[str | None, BuiltImage]] = {}
 
     def set_up(self, manifest: Manifest) -> None:
         for image in manifest.images:
@@ -69,6 +71,11 @@ class Stage:
                 self.replaced[name.image] = built.config_digest
             case BuildSource():
                 pass  # it is made of what lies beside the example
+            case LayoutSource(path, inner, is_archive=is_archive):
+                listed = self.files.setdefault((path, "oci-archive" if is_archive else "oci"), {})
+                listed[inner] = image_of(f"{path}:{inner}")
+            case SavedSource(path, reference):
+                self.files.setdefault((path, "docker-archive"), {})[str(reference or "worker:dev")] = image_of(path)
             case None:
                 built = image_of(digest or f"{repository}:{tag}")
                 if digest:
@@ -76,6 +83,19 @@ class Stage:
                 push(self.target, repository, tag, built)
             case _:
                 assert_never(name)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the layouts and archives that the manifest names."""
+        for (path, transport), images in self.files.items():
+            file = folder / path
+            file.parent.mkdir(exist_ok=True)
+            match transport:
+                case "oci":
+                    write_layout(file, images)
+                case "oci-archive":
+                    file.write_bytes(layout_archive(images))
+                case _:
+                    file.write_bytes(saved({str(name): image for name, image in images.items()}))
 
     def rewritten(self, text: str) -> str:
         for old, new in self.replaced.items():
@@ -99,6 +119,7 @@ def test_an_example_is_valid_and_can_be_planned(workplace: Workplace, stage: Sta
     assert validated.returncode == 0, validated.stderr
     manifest = read_manifest(original.read_bytes(), example).manifest
     stage.set_up(manifest)
+    stage.write_files(workplace.folder)
     shutil.copytree(RELEASES, workplace.folder / RELEASES.name)
     workplace.manifest.write_text(stage.rewritten(original.read_text()))
     planned = workplace.run("plan", "--format", "json", env={**stage.daemon.env(), "REPLICATED_APP": APP})

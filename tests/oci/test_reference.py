@@ -145,7 +145,7 @@ def test_a_daemons_image_is_read_back_from_its_short_name(host: str, parts: list
     assert len(source.image) <= len(str(source.name))
 
 
-@pytest.mark.parametrize("text", ["oci:path", "docker-archive:x.tar", "https://ghcr.io/acme/worker", "dir:x"])
+@pytest.mark.parametrize("text", ["containers-storage:x", "https://ghcr.io/acme/worker", "dir:x"])
 def test_a_source_of_another_kind_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="is not a source that is supported"):
         parse_source(text)

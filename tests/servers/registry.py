@@ -44,9 +44,9 @@ class StartOpenRegistry(Protocol):
 
 
 class StartRegistry(Protocol):
-    """Starts one more registry, empty, which ends with the test."""
+    """Starts one more registry, empty, which ends with the test; with `schema1` version 2 takes that format, too."""
 
-    def __call__(self, *, htpasswd: bool = False) -> RegistryServer: ...
+    def __call__(self, *, htpasswd: bool = False, schema1: bool = False) -> RegistryServer: ...
 
 
 @pytest.fixture(scope="session")
@@ -94,16 +94,17 @@ def _distribution() -> str:
 def _starting(find: Callable[[], str], folders: pytest.TempPathFactory) -> Iterator[StartRegistry]:
     with contextlib.ExitStack() as stack:
 
-        def start(*, htpasswd: bool = False) -> RegistryServer:
-            return stack.enter_context(_serve(find(), folders.mktemp("registry"), htpasswd=htpasswd))
+        def start(*, htpasswd: bool = False, schema1: bool = False) -> RegistryServer:
+            folder = folders.mktemp("registry")
+            return stack.enter_context(_serve(find(), folder, htpasswd=htpasswd, schema1=schema1))
 
         yield start
 
 
 @contextlib.contextmanager
-def _serve(path: str, folder: Path, *, htpasswd: bool) -> Iterator[RegistryServer]:
+def _serve(path: str, folder: Path, *, htpasswd: bool, schema1: bool = False) -> Iterator[RegistryServer]:
     log = folder / "log"
-    command = [path, "serve", str(_configure(folder, htpasswd))]
+    command = [path, "serve", str(_configure(folder, htpasswd, schema1))]
     env = os.environ | {"OTEL_TRACES_EXPORTER": "none"}  # version 3 looks for a collector of traces otherwise
 
     def host() -> str | None:
@@ -114,7 +115,7 @@ def _serve(path: str, folder: Path, *, htpasswd: bool) -> Iterator[RegistryServe
         yield RegistryServer(found, TESTER if htpasswd else None)
 
 
-def _configure(folder: Path, htpasswd: bool) -> Path:
+def _configure(folder: Path, htpasswd: bool, schema1: bool) -> Path:
     # The registry takes YAML, which JSON is too. Port 0: the system chooses one, and the log tells which.
     config: dict[str, object] = {
         "version": "0.1",
@@ -126,6 +127,8 @@ def _configure(folder: Path, htpasswd: bool) -> Path:
         users = folder / "htpasswd"
         users.write_text(_HTPASSWD)
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+    if schema1:
+        config["compatibility"] = {"schema1": {"enabled": True}}
     path = folder / "config.yml"
     path.write_text(json.dumps(config))
     return path
