@@ -4,6 +4,7 @@ An error says what was attempted, on which side, on which object, and what the
 user can do next (`hint`). Its class carries the exit code of the process.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -40,6 +41,14 @@ class InvalidInput(ReplsyncError):
     """The manifest, or another file that the user gave, is invalid."""
 
     exit_code = 3
+
+
+class SeveralInvalid(InvalidInput):
+    """Several of the files that the user gave are invalid: `errors` has what is wrong with each."""
+
+    def __init__(self, errors: Sequence[InvalidInput]) -> None:
+        super().__init__("\n\n".join(error.in_full for error in errors))
+        self.errors = tuple(errors)
 
 
 class SignInError(ReplsyncError):

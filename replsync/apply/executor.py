@@ -115,9 +115,9 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
         return outcome
 
     images = await together(carry_out(action) for action in plan.writes if action.kind is not Kind.TOMBSTONE)
-    failed = {outcome.action.image for outcome in images if isinstance(outcome, Failed)}
+    failed = {outcome.action.reference.repository for outcome in images if isinstance(outcome, Failed)}
     tombstones = await together(
-        leave(action) if action.image in failed else carry_out(action)
+        leave(action) if action.reference.repository in failed else carry_out(action)
         for action in plan.writes
         if action.kind is Kind.TOMBSTONE
     )

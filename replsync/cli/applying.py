@@ -12,7 +12,7 @@ from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, read_saved
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import connected, opened
-from replsync.manifest.model import Transfer
+from replsync.plan.claims import Member
 from replsync.plan.document import plan_digest
 
 ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
@@ -29,11 +29,10 @@ def apply_saved(path: Path, connection: Connection, targets: Sequence[str], show
     """Carry out a plan that was saved: exactly that, or nothing."""
     plan = read_saved(path)
     reviewed = Reviewed(plan.narrowed(targets), plan_digest(plan))
-    file = check_still_valid(reviewed.plan)
+    members = check_still_valid(reviewed.plan)
     if reviewed.plan.blocked:
         show(reviewed.plan, shown)
-    own = replace(connection, file=Path(plan.manifests[0].path), engine=EngineName(plan.engine))
-    run(_apply(reviewed, own, file.manifest.transfer, shown))
+    run(_apply(reviewed, replace(connection, engine=EngineName(plan.engine)), members, shown))
 
 
 async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
@@ -42,21 +41,21 @@ async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) ->
             plan = await workspace.plan(scope)
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
-            async with alone(reviewed.manifest):
-                check_still_valid(reviewed.plan)  # since it was made there was a question, and perhaps a wait
-                await carry_out(reviewed, workspace.registries, shown)
+            async with alone(reviewed.plan):
+                # Since it was made there was a question, and perhaps a wait.
+                await carry_out(reviewed, check_still_valid(reviewed.plan), workspace.registries, shown)
 
 
-async def _apply(reviewed: Reviewed, connection: Connection, transfer: Transfer, shown: Shown) -> None:
-    registry = reviewed.manifest.registry
+async def _apply(reviewed: Reviewed, connection: Connection, members: Sequence[Member], shown: Shown) -> None:
     siblings = {action.reference.repository for action in reviewed.plan.actions}
-    async with connected(connection, transfer, registry, siblings) as registries, alone(reviewed.manifest):
-        check_still_valid(reviewed.plan)  # again: there may have been a wait
+    async with connected(connection, members, siblings) as registries, alone(reviewed.plan):
+        members = check_still_valid(reviewed.plan)  # again: there may have been a wait
         with asking(shown.no_color):
-            await registries.client.ping(registry)
+            for registry in sorted({member.target.registry for member in members}):
+                await registries.client.ping(registry)
             is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
         if is_done:
             print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)
             return
         show(reviewed.plan, shown)
-        await carry_out(reviewed, registries, shown)
+        await carry_out(reviewed, members, registries, shown)

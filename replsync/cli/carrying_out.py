@@ -2,24 +2,22 @@
 
 import shlex
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from replsync.apply.executor import execute
-from replsync.apply.journal_file import JournalFile, Run
 from replsync.apply.one_at_a_time import one_at_a_time
-from replsync.cli.clock import now
-from replsync.cli.git import commit_of
-from replsync.cli.journals import journal_folder
+from replsync.cli.journals import Journals
 from replsync.cli.options import DEFAULT_FILE, Ends, Shown
 from replsync.cli.progress import watching
 from replsync.cli.terminal import use_colour
 from replsync.cli.workspace import TOOL, Registries
 from replsync.errors import BlockedPlan, PartialFailure, SignInError
 from replsync.oci.digest import Digest
-from replsync.plan.document import Plan, PlannedManifest, plan_digest
+from replsync.plan.claims import Member
+from replsync.plan.document import Plan, plan_digest
 from replsync.plan.report import Outcome, Report
 from replsync.render.harmless import clean
 from replsync.render.text import plan_text, report_text
@@ -31,11 +29,6 @@ class Reviewed:
 
     plan: Plan
     digest: Digest
-
-    @property
-    def manifest(self) -> PlannedManifest:
-        """The manifest that it was made from."""
-        return self.plan.manifests[0]
 
     @property
     def is_narrowed(self) -> bool:
@@ -63,43 +56,50 @@ async def shown_and_approved(plan: Plan, shown: Shown) -> Reviewed | None:
 
 
 @asynccontextmanager
-async def alone(manifest: PlannedManifest) -> AsyncIterator[None]:
-    """Be the one run for this application on this machine, after a wait if need be."""
-    async with one_at_a_time(f"{manifest.registry}/{manifest.app}", _say):
+async def alone(plan: Plan) -> AsyncIterator[None]:
+    """Be the one run for the plan's applications on this machine, after a wait if need be."""
+    async with AsyncExitStack() as stack:
+        for application in plan.applications:  # in one order everywhere: two runs can't wait for one another
+            await stack.enter_async_context(one_at_a_time(application, _say))
         yield
 
 
-async def carry_out(reviewed: Reviewed, registries: Registries, shown: Shown, back: str | None = None) -> None:
+async def carry_out(
+    reviewed: Reviewed, members: Sequence[Member], registries: Registries, shown: Shown, back: str | None = None
+) -> None:
     """Write what the plan says, and report. Ends with 4 or 6 where actions failed.
 
-    To be called where the run is `alone`. `back` is the command that takes it
-    back, where that isn't a rollback of the journal.
+    To be called where the run is `alone`; `members` are the plan's manifests.
+    `back` is the command that takes it back, where that isn't a rollback of the journal.
     """
-    plan, manifest = reviewed.plan, reviewed.manifest
-    run = Run(reviewed.digest, commit_of(Path(manifest.path)), TOOL, now)
-    journal = JournalFile(journal_folder(Path(manifest.path)), run)
+    plan = reviewed.plan
+    journals = Journals(members, plan.writes, reviewed.digest, TOOL)
     outcomes: list[Outcome] = []
     planned: int | None = len(plan.writes)
     try:
-        with closing(journal), watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
-            outcomes = list((await execute(plan, registries.client, registries.engine, journal, watcher)).outcomes)
+        with closing(journals), watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
+            outcomes = list((await execute(plan, registries.client, registries.engine, journals, watcher)).outcomes)
             planned = None  # it came to its end
     finally:
-        _name(journal, manifest, shown, back)  # first: whoever reads the report may be gone
+        _name(journals, shown, back)  # first: whoever reads the report may be gone
         report = Report(tuple(outcomes))
-        print(report_text(report, colour=use_colour(shown.no_color), planned=planned), end="", flush=True)
+        said = report_text(report, colour=use_colour(shown.no_color), planned=planned, name=plan.name_of)
+        print(said, end="", flush=True)
     if report.failures:
         raise Ends(_exit_code(plan, report))
 
 
-def _name(journal: JournalFile, manifest: PlannedManifest, shown: Shown, back: str | None) -> None:
-    if not journal.path or shown.quiet:
+def _name(journals: Journals, shown: Shown, back: str | None) -> None:
+    if shown.quiet:
         return
-    _say(f"Journal: {journal.path}")
-    for earlier in journal.earlier:
+    for _, path in journals.written:
+        _say(f"Journal: {path}")
+    for earlier in journals.earlier:
         _say(f"  an earlier run of this plan left {earlier}: roll back both to take back all of it")
-    which = "" if Path(manifest.path) == DEFAULT_FILE[0] else f" -f {shlex.quote(manifest.path)}"
-    _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(journal.path))}'}{which}")
+    for member, path in journals.written:
+        manifest = member.file.name
+        which = "" if Path(manifest) == DEFAULT_FILE[0] else f" -f {shlex.quote(manifest)}"
+        _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(path))}'}{which}")
 
 
 def _say(text: str) -> None:

@@ -1,18 +1,21 @@
 """`replsync history`."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
 
 from replsync.apply.journal_file import SUFFIX
 from replsync.cli.journals import entries_of, journal_folder
-from replsync.cli.manifest_file import read, tag_of
+from replsync.cli.manifest_file import tag_of
+from replsync.cli.manifests import member_with, read_all
 from replsync.cli.options import Connection, FormatName
 from replsync.cli.running import run
-from replsync.cli.workspace import opened
+from replsync.cli.workspace import at_work
 from replsync.errors import InvalidInput, SignInError
 from replsync.oci.reference import Reference
 from replsync.oci.tag_state import TagState, Unreadable
+from replsync.plan.claims import Member
 from replsync.plan.journal import Entry
 from replsync.registry.inventory import read_tag, restorable
 from replsync.render.harmless import clean
@@ -21,16 +24,19 @@ from replsync.render.history import Recorded, history_json, history_text
 
 def show_history(name: str, connection: Connection, form: FormatName) -> None:
     """Print what the journals and the registry know of a tag."""
-    file = read(connection.file)
+    members = read_all(connection.files)
+    member = member_with(name, members)
+    file = member.file
     reference, image = tag_of(name, file)
-    recorded = _recorded(reference, journal_folder(connection.file))
+    folders = dict.fromkeys(journal_folder(Path(one.file.name)) for one in members)
+    recorded = _recorded(reference, folders)
     if not recorded and image not in {one.name for one in file.manifest.images}:
         known = ", ".join(sorted(one.name for one in file.manifest.images)[:10])
         raise InvalidInput(
             f"look for {name}: neither {file.name} nor a journal here has the image {image}",
             hint=f"check its name; the manifest has {known}",
         )
-    now = run(_look(reference, connection))
+    now = run(_look(reference, connection, member))
     match form:
         case FormatName.TEXT:
             print(history_text(reference, recorded, now), end="")
@@ -40,8 +46,8 @@ def show_history(name: str, connection: Connection, form: FormatName) -> None:
             assert_never(form)
 
 
-async def _look(reference: Reference, connection: Connection) -> TagState:
-    async with opened(connection) as workspace:
+async def _look(reference: Reference, connection: Connection, member: Member) -> TagState:
+    async with at_work(connection, (member,)) as workspace:
         client = workspace.registries.client
         try:
             return await restorable(await read_tag(client, reference), reference, client)
@@ -49,10 +55,10 @@ async def _look(reference: Reference, connection: Connection) -> TagState:
             return Unreadable(error.in_full)
 
 
-def _recorded(reference: Reference, folder: Path) -> list[Recorded]:
+def _recorded(reference: Reference, folders: Iterable[Path]) -> list[Recorded]:
     """The oldest first. Times are whole seconds: within one it is the file that was written last."""
     found = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]:
         entries = [entry for entry in _entries(path) if entry.reference == reference]
         if entries:
             found.append((entries[-1].time, path.stat().st_mtime_ns, Recorded(str(path), entries[-1])))

@@ -13,7 +13,7 @@ import typer
 
 from replsync import __version__
 from replsync.cli import options
-from replsync.errors import ReplsyncError, UsageError
+from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid, UsageError
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
 
@@ -52,10 +52,10 @@ def _root(
 
 @app.command()
 def validate(file: options.File = options.DEFAULT_FILE) -> None:
-    """Check a manifest, offline; every fault with its line."""
-    from replsync.cli.validating import validate_file
+    """Check manifests, offline; every fault with its line."""
+    from replsync.cli.validating import validate_files
 
-    validate_file(file[0])
+    validate_files(file)
 
 
 @app.command()
@@ -84,7 +84,7 @@ def plan(
     """Show what would change; write nothing."""
     from replsync.cli.planning import show_plan
 
-    connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http))
+    connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http))
     shown = options.Shown(verbose, no_color=no_color)
     show_plan(connection, options.Scope(tuple(target), locked), out, format, detailed_exitcode, shown)
 
@@ -124,7 +124,7 @@ def apply(
     """
     from replsync.cli.applying import apply_saved, plan_and_apply
 
-    connection = options.Connection(file[0], engine, parallelism, timeout, tuple(plain_http), build_log=verbose)
+    connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http), build_log=verbose)
     shown = options.Shown(verbose, quiet, no_color, auto_approve)
     if plan:
         options.refuse_beside_plan(context)
@@ -283,7 +283,7 @@ def sandbox(
 
 
 def _registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> options.Connection:
-    return options.Connection(file[0], options.EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
+    return options.Connection(tuple(file), options.EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
 
 
 def _shown(quiet: bool, no_color: bool, auto_approve: bool) -> options.Shown:
@@ -331,9 +331,13 @@ def _run() -> int:
         return end.exit_code
     except options.Ends as end:
         return end.code
-    except InvalidManifest as error:
-        print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
+    except SeveralInvalid as error:
+        for number, one in enumerate(error.errors):
+            print(end="\n" if number else "", file=sys.stderr)
+            _say_invalid(one)
         return error.exit_code
+    except InvalidInput as error:
+        return _say_invalid(error)
     except ReplsyncError as error:
         return _say(error.message, error.hint, error.exit_code)
     except options.WRONG_USAGE as error:
@@ -341,6 +345,13 @@ def _run() -> int:
         return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE)
     except KeyboardInterrupt:
         return _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
+
+
+def _say_invalid(error: InvalidInput) -> int:
+    if not isinstance(error, InvalidManifest):
+        return _say(error.message, error.hint, error.exit_code)
+    print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
+    return error.exit_code
 
 
 def _say(message: str, hint: str | None, code: int) -> int:

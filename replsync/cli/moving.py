@@ -1,6 +1,5 @@
 """`replsync retire` and `replsync restore`: one tag, in the manifest and in the registry."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +8,13 @@ from typing import Literal, assert_never
 
 from replsync.cli.carrying_out import alone, carry_out, shown_and_approved
 from replsync.cli.files import read_whole, write_whole
-from replsync.cli.manifest_file import HINT, read, tag_of, target_of
+from replsync.cli.manifest_file import HINT, tag_of
+from replsync.cli.manifests import member_with, members_of, read_all
 from replsync.cli.options import Connection, Ends, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.terminal import refuse_unattended
-from replsync.cli.workspace import Workspace, at_work, mentions_of, opened
+from replsync.cli.workspace import at_work, mentions_of
 from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError
 from replsync.manifest.edit import NewTag, moved_to_retired, moved_to_tags
 from replsync.manifest.model import Image
@@ -27,6 +27,7 @@ from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombston
 from replsync.plan.action import Action, Kind, State
 from replsync.plan.document import Plan
 from replsync.plan.guarding import protected
+from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import is_whole, read_tag
 from replsync.render.harmless import clean
 
@@ -39,7 +40,7 @@ def retire(
     """Move a tag to `retired`, and put a tombstone in its place."""
     if not edit_only:
         refuse_unattended("retire", shown.auto_approve, _UNATTENDED)
-    file = read(connection.file)
+    file = member_with(name, read_all(connection.files)).file
     reference, image = tag_of(name, file)
 
     def edit(data: bytes) -> bytes:
@@ -57,22 +58,24 @@ def restore(name: str, connection: Connection, edit_only: bool, shown: Shown) ->
 
 
 async def _restore(name: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
-    async with opened(connection) as workspace:
-        reference, image = tag_of(name, workspace.file)
-        entry = await _entry(reference, _image(workspace.file, image, reference), workspace)
+    member = member_with(name, read_all(connection.files))
+    file = member.file
+    reference, image = tag_of(name, file)
+    async with at_work(connection, (member,)) as workspace:
+        entry = await _entry(reference, _image(file, image, reference), file, workspace.registries.client)
 
     def edit(data: bytes) -> bytes:
-        listed = next((tag for tag in _image(workspace.file, image, reference).tags if tag.tag == reference.tag), None)
+        listed = next((tag for tag in _image(file, image, reference).tags if tag.tag == reference.tag), None)
         if listed is None:
-            return moved_to_tags(data, workspace.file.name, image, entry)
+            return moved_to_tags(data, file.name, image, entry)
         if listed.digest == entry.digest and str(listed.source or "").endswith(entry.source or ""):
             return data  # an earlier run was interrupted behind this
         raise InvalidInput(
-            f"restore {image}:{reference.tag}: {workspace.file.name} lists it already, as another image",
+            f"restore {image}:{reference.tag}: {file.name} lists it already, as another image",
             hint=f"make it so with: replsync apply --target {image}:{reference.tag}",
         )
 
-    await _move(_Move(workspace.file, reference, image, "tags", "retire"), connection, edit, edit_only, shown)
+    await _move(_Move(file, reference, image, "tags", "retire"), connection, edit, edit_only, shown)
 
 
 def _image(file: ManifestFile, name: str, reference: Reference) -> Image:
@@ -95,23 +98,23 @@ def _names(image: Image) -> set[str]:
     return {tag.tag for tag in image.tags} | {entry.tag for entry in image.retired}
 
 
-async def _entry(reference: Reference, image: Image, workspace: Workspace) -> NewTag:
+async def _entry(reference: Reference, image: Image, file: ManifestFile, client: RegistryClient) -> NewTag:
     """The entry for what the tombstone replaced: pinned, so that it is just that which is put back.
 
     A daemon's image can't be pinned: its tag comes from the target itself then.
     """
-    state = await read_tag(workspace.registries.client, reference)
+    state = await read_tag(client, reference)
     if not isinstance(state, Tombstone):
         label = f"{image.name}:{reference.tag}"
         if any(tag.tag == reference.tag for tag in image.tags):
             raise InvalidInput(
-                f"restore {label}: {workspace.file.name} lists it already, and the registry has no tombstone there",
+                f"restore {label}: {file.name} lists it already, and the registry has no tombstone there",
                 hint=f"see what is left to do with: replsync plan --target {label}",
             )
         raise _not_retired(reference, state)
     replaces = state.epitaph.replaces
     exactly = reference.repository.at(replaces)
-    if not await is_whole(workspace.registries.client, exactly):
+    if not await is_whole(client, exactly):
         raise NotFound(
             f"restore {reference}: what the tombstone replaced, {replaces}, can't be read from the registry any more",
             hint="move the tag to `tags` in the manifest by hand, with a source that has the image, and run apply",
@@ -166,7 +169,7 @@ async def _move(
     move: _Move, connection: Connection, edit: Callable[[bytes], bytes], edit_only: bool, shown: Shown
 ) -> None:
     """The manifest first: where the run fails after that, the same command goes on with it."""
-    path = connection.file
+    path = Path(move.file.name)
     old = _bytes_of(path)
     new = edit(old)
     if edit_only:
@@ -174,7 +177,8 @@ async def _move(
         if move.to == "retired":
             _foretell(move, read_manifest(new, str(path)))
         return
-    async with at_work(connection, read_manifest(new, str(path))) as workspace:
+    members = members_of([read_manifest(new, str(path))])
+    async with at_work(connection, members) as workspace:
         with asking(shown.no_color):
             plan = await workspace.plan(Scope(targets=(move.label,)))
         _refuse_unknown(move, plan)
@@ -187,10 +191,10 @@ async def _move(
         if reviewed is None:
             _write(path, old, new, move)
             return
-        async with alone(reviewed.manifest):
+        async with alone(reviewed.plan):
             _write(path, old, new, move)
             back = f"replsync {move.back} {move.label}" + (" --reason REASON" if move.back == "retire" else "")
-            await carry_out(reviewed, workspace.registries, shown, back)
+            await carry_out(reviewed, members, workspace.registries, shown, back)
 
 
 def _lift(move: _Move) -> str:
@@ -206,10 +210,11 @@ def _foretell(move: _Move, file: ManifestFile) -> None:
     if move.reference.tag not in _names(move.entries):
         note = f"{move.file.name} did not list {move.label}: only the registry can say whether there is such a tag"
         print(f"note: {clean(note)}", file=sys.stderr)
-    target = target_of(file.manifest, Path.cwd(), os.environ)
+    (member,) = members_of([file])
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found
     tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
-    (guarded,) = protected([tombstone], file.manifest, target, mentions_of(file))
+    (found,) = mentions_of([member])
+    (guarded,) = protected([tombstone], file.manifest, member.target, found)
     if guarded.kind is Kind.BLOCKED:
         print(f"note: the plan will be blocked: {clean(guarded.reason)}", file=sys.stderr)
 

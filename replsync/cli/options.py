@@ -49,13 +49,13 @@ class Ends(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """Which manifest, and how to reach registries: `timeout` in seconds, `plain_http` hosts without TLS.
+    """Which manifests, or folders of them, and how to reach registries.
 
-    `parallelism` is None where the manifest is to say it. With `build_log` what
-    builders say is shown, on stderr.
+    `timeout` is in seconds, `plain_http` are hosts without TLS; `parallelism` is None where manifests say it.
+    With `build_log` what builders say is shown, on stderr.
     """
 
-    file: Path
+    files: tuple[Path, ...]
     engine: EngineName
     parallelism: int | None
     timeout: float
@@ -89,13 +89,10 @@ def refuse_beside_plan(context: typer.Context) -> None:
             raise typer.BadParameter(f"--{name} goes with a new plan: a saved one says it itself", context)
 
 
-def _one_file(files: list[Path]) -> list[Path]:
-    if len(files) != 1:
-        raise typer.BadParameter("one manifest at a time")
-    return files
-
-
-File = Annotated[list[Path], typer.Option("--file", "-f", metavar="FILE", callback=_one_file, help="The manifest.")]
+File = Annotated[
+    list[Path],
+    typer.Option("--file", "-f", metavar="FILE", help="The manifest, or a folder of manifests. May be repeated."),
+]
 Engine = Annotated[
     EngineName,
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),

@@ -33,7 +33,7 @@ def watching(plan: Plan, outcomes: list[Outcome], quiet: bool, no_color: bool) -
         with _display(console) as progress:
             yield Display(progress, plan, outcomes, console.width)
     else:
-        yield Lines(outcomes)
+        yield Lines(plan, outcomes)
 
 
 @contextmanager
@@ -67,11 +67,15 @@ class Quiet:
 class Lines(Quiet):
     """A line for each action that has ended: what a log wants."""
 
+    def __init__(self, plan: Plan, outcomes: list[Outcome]) -> None:
+        super().__init__(outcomes)
+        self._name = plan.name_of
+
     def ended(self, outcome: Outcome) -> None:
         """Print the line."""
         super().ended(outcome)
         with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
-            print(outcome_line(outcome), file=sys.stderr, flush=True)
+            print(outcome_line(outcome, self._name), file=sys.stderr, flush=True)
 
 
 class Display(Quiet):
@@ -79,6 +83,7 @@ class Display(Quiet):
 
     def __init__(self, progress: "Progress", plan: Plan, outcomes: list[Outcome], width: int) -> None:
         super().__init__(outcomes)
+        self._name = plan.name_of
         self._progress = progress
         self._width = width
         self._count = len(plan.writes)
@@ -91,7 +96,7 @@ class Display(Quiet):
     def sent(self, action: Action, size: int) -> None:
         """Move the bars."""
         if action not in self._tasks:  # tags that wait have no bar: there may be hundreds
-            name = shortened(action.label, self._width // 3)
+            name = shortened(self._name(action), self._width // 3)
             self._tasks[action] = self._progress.add_task(
                 f"  {name}", total=(action.bytes and action.bytes.upload) or None
             )
@@ -115,7 +120,7 @@ class Display(Quiet):
             self._progress.remove_task(self._tasks.pop(outcome.action))
         self._progress.update(self._all, description=self._title())
         # Not wrapped: in the middle of a registry's words a line would begin.
-        self._progress.console.print(outcome_line(outcome), markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(outcome_line(outcome, self._name), markup=False, highlight=False, soft_wrap=True)
         self._show()
 
     def _show(self) -> None:

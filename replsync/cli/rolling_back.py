@@ -1,18 +1,21 @@
 """`replsync rollback`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from replsync.cli.carrying_out import alone, carry_out, show, shown_and_approved
 from replsync.cli.journals import entries_of
 from replsync.cli.lock_file import lock_digest
+from replsync.cli.manifests import read_all
 from replsync.cli.options import Connection, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, save
 from replsync.cli.terminal import refuse_unattended
-from replsync.cli.workspace import Workspace, mentions_of, opened
+from replsync.cli.workspace import Part, Workspace, at_work, mentions_of
 from replsync.errors import InvalidInput
+from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan
 from replsync.plan.guarding import protected
 from replsync.plan.journal import Change, changes
@@ -34,8 +37,8 @@ def roll_back(journal: Path, connection: Connection, scope: Scope, out: Path | N
 async def _roll_back(
     journal: Path, made: tuple[Change, ...], connection: Connection, scope: Scope, out: Path | None, shown: Shown
 ) -> None:
-    async with opened(connection) as workspace:
-        _refuse_foreign(journal, made, workspace)
+    member = _member_of(journal, made, read_all(connection.files))
+    async with at_work(connection, (member,)) as workspace:
         with asking(shown.no_color):
             plan = await _planned(made, workspace, scope)
         if out:
@@ -44,29 +47,41 @@ async def _roll_back(
             return
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
-            async with alone(reviewed.manifest):
-                check_still_valid(reviewed.plan)
-                await carry_out(reviewed, workspace.registries, shown)
+            async with alone(reviewed.plan):
+                await carry_out(reviewed, check_still_valid(reviewed.plan), workspace.registries, shown)
 
 
 async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope) -> Plan:
     """No cap on tombstones: what the journal names is the bound."""
-    await workspace.registries.client.ping(workspace.target.registry)
-    found = mentions_of(workspace.file)
+    (member,) = workspace.members
+    await workspace.registries.client.ping(member.target.registry)
+    (found,) = mentions_of(workspace.members)
     inventory, whole = await look_back(made, workspace.registries.client)
     actions = chosen(undo(made, inventory, whole), scope.targets)
-    actions = protected(actions, workspace.file.manifest, workspace.target, found)
-    lock = lock_digest(workspace.file.name)  # not used; but a saved plan stands for the files as they were
-    plan = await workspace.planned(actions, workspace.registries.engine, found, scope.targets, lock)
+    actions = protected(actions, member.file.manifest, member.target, found)
+    lock = lock_digest(member.file.name)  # not used; but a saved plan stands for the files as they were
+    part = Part(member, actions, workspace.registries.engine, found, lock)
+    plan = await workspace.planned([part], scope.targets)
     return replace(plan, warnings=(_STILL_LISTED, *plan.warnings)) if plan.writes else plan
 
 
-def _refuse_foreign(journal: Path, made: tuple[Change, ...], workspace: Workspace) -> None:
-    target = workspace.target
-    for change in made:
-        if change.reference.repository != target.repository(change.image):
-            raise InvalidInput(
-                f"roll back {journal}: it is of {change.reference.repository}, "
-                f"and {workspace.file.name} stands for {target.registry}/{target.app}",
-                hint="name the manifest of that application with -f",
-            )
+def _member_of(journal: Path, made: Sequence[Change], members: Sequence[Member]) -> Member:
+    """Return the manifest that the journal is of: of several for one application, the one that has the most of it."""
+
+    def is_of(member: Member, change: Change) -> bool:
+        return change.reference.repository == member.target.repository(change.image)
+
+    able = [member for member in members if all(is_of(member, change) for change in made)]
+    if able:
+        claims = Claims.of(able)
+        return max(able, key=lambda member: sum(claims.owner(change.reference) is member for change in made))
+    foreign = next(change for change in made if not is_of(members[0], change))
+    if len(members) == 1:
+        target = members[0].target
+        stand_for = f"{members[0].file.name} stands for {target.registry}/{target.app}"
+    else:
+        stand_for = f"none of the {len(members)} manifests stands for all that it names"
+    raise InvalidInput(
+        f"roll back {journal}: it is of {foreign.reference.repository}, and {stand_for}",
+        hint="name the manifest of that application with -f",
+    )

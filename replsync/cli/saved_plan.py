@@ -3,19 +3,21 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from replsync.cli.files import read_whole, write_whole
 from replsync.cli.lock_file import lock_digest
 from replsync.cli.manifest_file import read, target_of
+from replsync.cli.manifests import members_of
 from replsync.cli.workspace import mentions_of
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.read import ManifestFile
 from replsync.plan.action import Kind
+from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan, PlannedManifest, plan_json
 from replsync.plan.document_reading import MAX_SIZE, read_plan
 from replsync.plan.guarding import protected
-from replsync.plan.planner import Target
 from replsync.render.harmless import clean
 
 _AGAIN = "make the plan again, and look at it: replsync plan --out FILE"
@@ -34,18 +36,18 @@ def save(plan: Plan, path: Path) -> None:
 def read_saved(path: Path) -> Plan:
     """Read a plan that was saved. Raises InvalidInput where it is none, StalePlan where it was changed."""
     data = read_whole(path, "the plan", MAX_SIZE, "name a file that `replsync plan --out FILE` wrote")
-    plan = read_plan(data, str(path))
-    if len(plan.manifests) != 1:
-        raise InvalidInput(f"read the plan {path}: it is not of one manifest", hint=_AGAIN)
-    return plan
+    return read_plan(data, str(path))
 
 
-def check_still_valid(plan: Plan) -> ManifestFile:
-    """Return the manifest. Raises StalePlan where it, its lock file or a release isn't what the plan was made from."""
-    (planned,) = plan.manifests
-    file = _unchanged(planned)
-    _check_releases(plan, file)
-    return file
+def check_still_valid(plan: Plan) -> tuple[Member, ...]:
+    """Return the manifests.
+
+    Raises StalePlan where one, its lock file or a release isn't what the plan was made from, InvalidInput where they
+    contradict each other.
+    """
+    members = members_of([_unchanged(planned) for planned in plan.manifests])
+    _check_releases(plan, members)
+    return members
 
 
 def _unchanged(planned: PlannedManifest) -> ManifestFile:
@@ -77,17 +79,19 @@ def _unchanged(planned: PlannedManifest) -> ManifestFile:
     return file
 
 
-def _check_releases(plan: Plan, file: ManifestFile) -> None:
+def _check_releases(plan: Plan, members: Sequence[Member]) -> None:
     """A release may name by now what the plan retires."""
-    (planned,) = plan.manifests
-    target = Target(planned.registry, planned.app)
     tombstones = [action for action in plan.writes if action.kind is Kind.TOMBSTONE]
     if not tombstones:
         return
     try:
-        found = mentions_of(file)
+        found = mentions_of(members)
     except InvalidInput as error:
         raise StalePlan(f"apply the plan: {error.message}", hint=_AGAIN) from error
-    for before, after in zip(tombstones, protected(tombstones, file.manifest, target, found), strict=True):
-        if after.kind is not before.kind:
-            raise StalePlan(f"apply the plan: retire {after.reference}: {after.reason}", hint=_AGAIN)
+    claims = Claims.of(members)
+    for member, mentions in zip(members, found, strict=True):
+        # A rollback may bury a tag whose image the manifest doesn't have any more.
+        own = [one for one in tombstones if (claims.owner(one.reference) or members[0]) is member]
+        for before, after in zip(own, protected(own, member.file.manifest, member.target, mentions), strict=True):
+            if after.kind is not before.kind:
+                raise StalePlan(f"apply the plan: retire {after.reference}: {after.reason}", hint=_AGAIN)

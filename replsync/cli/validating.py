@@ -1,25 +1,28 @@
 """`replsync validate`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from replsync.cli.manifest_file import read
+from replsync.cli.manifests import validated
 from replsync.render.harmless import clean
 
 
-def validate_file(path: Path) -> None:
-    """Check a manifest and say what it holds."""
-    manifest = read(path).manifest
-    tags = sum(len(image.tags) for image in manifest.images)
-    retired = sum(len(image.retired) for image in manifest.images)
-    print(
-        f"{clean(str(path))}: valid; {_count(len(manifest.images), 'image')}, {_count(tags, 'tag')}, {retired} retired"
-    )
-    if manifest.app is None:
-        print(
-            "note: it names no `app`: plan will want it from $REPLICATED_APP or from appSlug in .replicated",
-            file=sys.stderr,
-        )
+def validate_files(given: Sequence[Path]) -> None:
+    """Check manifests, and say what each holds."""
+    files = validated(given)
+    for file in files:
+        images = file.manifest.images
+        tags = sum(len(image.tags) for image in images)
+        retired = sum(len(image.retired) for image in images)
+        print(f"{clean(file.name)}: valid; {_count(len(images), 'image')}, {_count(tags, 'tag')}, {retired} retired")
+    for file in files:
+        if file.manifest.app is None:
+            which = "it" if len(files) == 1 else clean(file.name)
+            print(
+                f"note: {which} names no `app`: plan will want it from $REPLICATED_APP or from appSlug in .replicated",
+                file=sys.stderr,
+            )
 
 
 def _count(number: int, noun: str) -> str:

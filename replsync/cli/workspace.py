@@ -1,7 +1,7 @@
 """Wiring: from options to everything that a plan or an apply needs."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +11,27 @@ from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import complete_lock, read_lock_beside
-from replsync.cli.manifest_file import read, target_of
+from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.cli.terminal import say_line
 from replsync.errors import UsageError
-from replsync.manifest.lock import Lock
-from replsync.manifest.model import Manifest, Transfer
-from replsync.manifest.read import ManifestFile
+from replsync.manifest.model import Transfer
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
 from replsync.plan.action import Action
+from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.layer_sizes import limited, unmeasured
-from replsync.plan.planner import Target, decide
+from replsync.plan.planner import decide, in_order
 from replsync.plan.release_references import Mention, mentions
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
+from replsync.registry.together import together
 from replsync.registry.transport import TimeLimits, Transport
 from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
@@ -56,104 +56,125 @@ class Registries:
 
 
 @dataclass(frozen=True)
-class Workspace:
-    """One run: the manifest and its target, and what talks to the registries."""
+class Part:
+    """What becomes of one manifest: its actions, what offers the images for them, and its lock file's digest."""
 
-    file: ManifestFile
-    target: Target
+    member: Member
+    actions: tuple[Action, ...]
+    offer: Offer
+    mentions: tuple[Mention, ...]
+    lock: Digest | None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run: the manifests and their targets, and what talks to the registries."""
+
+    members: tuple[Member, ...]
     registries: Registries
 
-    @property
-    def folder(self) -> str:
-        """The manifest's, from which the paths of its sources start."""
-        return str(Path(self.file.name).parent)
-
     async def plan(self, scope: Scope) -> Plan:
-        """Ask the registries, and plan. Raises InvalidInput where the lock file or a release file can't be used."""
-        manifest = self.file.manifest
-        lock = read_lock_beside(self.file.name)
-        found = mentions_of(self.file)
-        offer = self._offer(lock[0] if lock else None, scope)
-        situation = await gather(manifest, self.target, self.registries.client, offer, scope.targets, self.folder)
-        actions = protected(chosen(decide(manifest, situation), scope.targets), manifest, self.target, found)
-        actions = capped(actions, manifest.policy.max_tombstones)
-        return await self.planned(actions, offer, found, scope.targets, lock[1] if lock else None)
+        """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
+        offers = of_each(lambda member: self._offer(member, scope), self.members)
+        found = mentions_of(self.members)
+        decided = await self._decided([offer for offer, _ in offers], scope)
+        chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
+        parts = []
+        for member, actions, (offer, lock), named in zip(self.members, decided, offers, found, strict=True):
+            manifest = member.file.manifest
+            safe = capped(protected(actions, manifest, member.target, named), manifest.policy.max_tombstones)
+            parts.append(Part(member, safe, offer, named, lock))
+        return await self.planned(parts, scope.targets)
 
-    async def planned(
-        self,
-        actions: Iterable[Action],
-        offer: Offer,
-        found: Iterable[Mention],
-        targets: tuple[str, ...],
-        lock: Digest | None,
-    ) -> Plan:
-        """Return the plan with these actions, with their bytes filled in, and none that sends too large a layer.
+    async def _decided(self, offers: Sequence[Offer], scope: Scope) -> list[tuple[Action, ...]]:
+        """The actions of each manifest. A tag that another one names is that one's, and unlisted nowhere."""
+        client, claims = self.registries.client, Claims.of(self.members)
 
-        `lock` is the digest of the lock file.
-        """
+        async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
+            situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
+            actions = decide(member.file.manifest, situation)
+            return tuple(action for action in actions if claims.owner(action.reference) is member)
+
+        return await together(of(*one) for one in zip(self.members, offers, strict=True))
+
+    async def planned(self, parts: Sequence[Part], targets: tuple[str, ...]) -> Plan:
+        """Return the plan of these parts, with their bytes filled in, and none that sends too large a layer."""
         by_daemon = self.registries.engine.daemon_pushes
-        limit = self.file.manifest.policy.max_layer_size
-        loads = await measured(tuple(actions), offer, self.registries.blobs)
+        actions: list[Action] = []
+        warnings: list[str] = []
+        for part in parts:
+            limit = part.member.file.manifest.policy.max_layer_size
+            loads = await measured(part.actions, part.offer, self.registries.blobs)
+            actions += limited(loads, limit, by_daemon=by_daemon)
+            warnings += [*unmeasured(loads, limit), *unresolved(part.mentions)]
         return Plan(
             TOOL,
             time_of_plan(os.environ),
-            (PlannedManifest(self.file.name, self.file.sha256, self.target.registry, self.target.app, lock),),
-            limited(loads, limit, by_daemon=by_daemon),
+            tuple(
+                PlannedManifest(file.name, file.sha256, target.registry, target.app, part.lock)
+                for part in parts
+                for file, target in [(part.member.file, part.member.target)]
+            ),
+            in_order(actions),
             "docker" if by_daemon else "registry",
             targets,
-            (*unmeasured(loads, limit), *unresolved(found)),
+            tuple(dict.fromkeys(warnings)),
         )
 
-    def _offer(self, lock: Lock | None, scope: Scope) -> Offer:
+    def _offer(self, member: Member, scope: Scope) -> tuple[Offer, Digest | None]:
+        """What offers the images, and the digest of the lock file."""
         engine = self.registries.engine
         if scope.locked and engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
-        lock = complete_lock(lock, self.file, scope.targets, required=scope.locked)
+        found = read_lock_beside(member.file.name)
+        digest = found[1] if found else None
+        lock = complete_lock(found[0] if found else None, member.file, scope.targets, required=scope.locked)
         if lock is None:
-            return engine
-        own = frozenset(repositories(self.file.manifest, self.target))
-        return LockedOffer(engine, lock.located(self.folder), ask_sources=not scope.locked, own=own)
+            return engine, digest
+        own = frozenset(member.repositories)
+        return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own), digest
 
 
-def mentions_of(file: ManifestFile) -> tuple[Mention, ...]:
-    """Return what the release files that the manifest names refer to. Raises InvalidInput where they can't be read."""
-    files = release_files(file.manifest.releases, Path(file.name).parent)
-    target = target_of(file.manifest, Path.cwd(), os.environ)
-    paths = [repository.path for repository in repositories(file.manifest, target)]
-    return mentions(files, paths, frozenset({target.registry, *file.manifest.registry_aliases}))
+def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
+    """Return for each manifest what the release files that any of them names refer to.
 
-
-def repositories(manifest: Manifest, target: Target) -> list[Repository]:
-    """Return the manifest's repositories at the target."""
-    return [target.repository(image.name) for image in manifest.images]
+    Raises InvalidInput where they can't be read.
+    """
+    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
+    files = tuple(dict.fromkeys(file for some in read for file in some))
+    return [
+        mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members
+    ]
 
 
 @asynccontextmanager
 async def opened(connection: Connection) -> AsyncIterator[Workspace]:
-    """Read the manifest and make ready to talk to its registries. Raises InvalidInput."""
-    async with at_work(connection, read(connection.file)) as workspace:
+    """Read the manifests and make ready to talk to their registries. Raises InvalidInput."""
+    async with at_work(connection, read_all(connection.files)) as workspace:
         yield workspace
 
 
 @asynccontextmanager
-async def at_work(connection: Connection, file: ManifestFile) -> AsyncIterator[Workspace]:
-    """Make ready to talk to the registries of a manifest that was read. Raises InvalidInput."""
-    target = target_of(file.manifest, Path.cwd(), os.environ)
-    siblings = repositories(file.manifest, target)
-    async with connected(connection, file.manifest.transfer, target.registry, siblings) as registries:
-        yield Workspace(file, target, registries)
+async def at_work(connection: Connection, members: tuple[Member, ...]) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of manifests that were read."""
+    siblings = [repository for member in members for repository in member.repositories]
+    async with connected(connection, members, siblings) as registries:
+        yield Workspace(members, registries)
 
 
 @asynccontextmanager
 async def connected(
-    connection: Connection, transfer: Transfer, registry: str, siblings: Iterable[Repository]
+    connection: Connection, members: Sequence[Member], siblings: Iterable[Repository]
 ) -> AsyncIterator[Registries]:
-    """Make ready to talk to `registry`, of which `siblings` may have blobs to mount, and to sources."""
-    credentials = CredentialStore(os.environ, Path.home(), token_credential(registry, os.environ))
-    settings = settings_of(connection, transfer)
+    """Make ready to talk to the manifests' registries, of which `siblings` may have blobs to mount, and to sources."""
+    tokens: dict[str, Credential] = {}
+    for member in members:
+        tokens |= token_credential(member.target.registry, os.environ)
+    credentials = CredentialStore(os.environ, Path.home(), tokens)
+    settings = settings_of(connection, [member.file.manifest.transfer for member in members])
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
@@ -175,11 +196,16 @@ def _engine(
             assert_never(name)
 
 
-def settings_of(connection: Connection, transfer: Transfer) -> Settings:
-    """Return how to talk to registries: what the command line says goes before the manifest."""
-    smallest, largest = transfer.chunk_sizes
+def settings_of(connection: Connection, transfers: Sequence[Transfer]) -> Settings:
+    """Return how to talk to registries: what the command line says goes before the manifests.
+
+    Where manifests differ the most careful of them counts for all: the fewest requests, the narrowest sizes.
+    """
+    sizes = [transfer.chunk_sizes for transfer in transfers]
+    largest = min(most for _, most in sizes)
+    smallest = min(max(least for least, _ in sizes), largest)
     return Settings(
-        parallelism=connection.parallelism or transfer.parallelism,
+        parallelism=connection.parallelism or min(transfer.parallelism for transfer in transfers),
         plain_http=frozenset(connection.plain_http),
         chunks=ChunkBounds(smallest=smallest, largest=largest),
     )

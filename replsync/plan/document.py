@@ -33,7 +33,7 @@ class PlannedManifest:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `apply` would do. `created_at` is RFC 3339 in UTC; `actions` are sorted by image and tag.
+    """What `apply` would do. `created_at` is RFC 3339 in UTC; `actions` are sorted by repository and tag.
 
     `targets` are the patterns that chose a part of what the manifest says, none
     where it is all of it. `warnings` are about the plan as a whole.
@@ -62,6 +62,15 @@ class Plan:
     def writes(self) -> tuple[Action, ...]:
         """The actions that change the registry."""
         return tuple(action for action in self.actions if action.kind in WRITING)
+
+    @property
+    def applications(self) -> tuple[str, ...]:
+        """Each REGISTRY/APP that the manifests are of, sorted."""
+        return tuple(sorted({f"{manifest.registry}/{manifest.app}" for manifest in self.manifests}))
+
+    def name_of(self, action: Action) -> str:
+        """Name the tag, as short as may be: in full where there are several applications."""
+        return str(action.reference) if len(self.applications) > 1 else action.label
 
     @property
     def upload(self) -> int:

@@ -104,6 +104,8 @@ def _plan(document: dict[str, Any]) -> Plan:
     )
     for action in plan.actions:
         _check(action, plan)
+    if len({manifest.path for manifest in plan.manifests}) != len(plan.manifests):
+        raise ValueError("a manifest is named twice")
     if len({action.reference for action in plan.actions}) != len(plan.actions):
         raise ValueError("a tag has two actions")
     if plan.actions != in_order(plan.actions):
@@ -183,9 +185,9 @@ def _check(action: Action, plan: Plan) -> None:
     at = action.reference
     homes = (Repository(manifest.registry, f"{manifest.app}/{action.image}") for manifest in plan.manifests)
     if at not in [home.tagged(action.tag) for home in homes]:
-        raise ValueError(f"{at} is not a tag of the manifest's application")
+        raise ValueError(f"{at} is not a tag of a manifest's application")
     if plan.targets and not any(is_chosen(action.label, target) for target in plan.targets):
-        raise ValueError(f"{at} is not in the part of the manifest that was planned")
+        raise ValueError(f"{at} is not in the part that was planned")
     if (action.kind in WRITING) != (action.write is not None):
         raise ValueError(f"{at} has nothing to write, or should not be written")
     if action.before and not _was_read(action.before):

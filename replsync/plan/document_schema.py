@@ -94,6 +94,7 @@ def plan_schema() -> dict[str, Any]:
             manifests={
                 "description": "The manifests that the plan was made from.",
                 "type": "array",
+                "minItems": 1,
                 "items": _object(
                     "A manifest, and the lock file that was used with it, by their digests.",
                     path=_TEXT,
@@ -106,7 +107,11 @@ def plan_schema() -> dict[str, Any]:
             targets={"description": "The patterns that chose a part of it.", "type": "array", "items": _TEXT},
             warnings={"description": "What is to be known of the plan.", "type": "array", "items": _TEXT},
             summary=_object("How many actions of each kind.", **{str(kind): _COUNT for kind in Kind}),
-            actions={"description": "Sorted by image and tag.", "type": "array", "items": {"$ref": "#/$defs/action"}},
+            actions={
+                "description": "Sorted by repository and tag.",
+                "type": "array",
+                "items": {"$ref": "#/$defs/action"},
+            },
             digest=_said(_DIGEST, "The sha256 of this document without this member."),
         ),
         "$defs": {"action": _ACTION},

@@ -97,7 +97,7 @@ def decide(manifest: Manifest, situation: Situation) -> tuple[Action, ...]:
 
 
 def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
-    """Return the actions sorted by image and tag, numbers in tags by their value."""
+    """Return the actions sorted by repository and tag, numbers in tags by their value."""
     return tuple(sorted(actions, key=_order))
 
 
@@ -300,11 +300,11 @@ def _name(digest: Digest | None, config: Digest | None, wanted: Resolved) -> str
     return f"image ID {short(config)}" if config else "a multi-platform index"
 
 
-def _order(action: Action) -> tuple[str, list[tuple[bool, int, str]], str]:
+def _order(action: Action) -> tuple[Repository, list[tuple[bool, int, str]], str]:
     """1.9 comes before 1.10; the tag itself decides where values are equal, as for 1.1 and 1.01."""
     parts = re.findall(r"[0-9]+|[^0-9]+", action.tag)
     return (
-        action.image,
+        action.reference.repository,
         [(not part[0].isdigit(), int(part) if part[0].isdigit() else 0, part) for part in parts],
         action.tag,
     )

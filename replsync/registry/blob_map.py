@@ -14,7 +14,7 @@ MAX_SIBLINGS = 8
 
 
 class BlobMap:
-    """Remembers where blobs are. `siblings` are repositories of the target from which a blob may be mounted.
+    """Remembers where blobs are. `siblings` are repositories of the targets from which a blob may be mounted.
 
     A repository without a tag is taken to have no blob either, unasked; `look`
     makes sure, before much is sent: an earlier run may have left some.
@@ -24,14 +24,14 @@ class BlobMap:
         self._client = client
         self._siblings = tuple(sorted(set(siblings)))
         self._known: dict[tuple[Repository, Digest], bool] = {}
-        self._holders: dict[Digest, Repository] = {}
+        self._holders: dict[tuple[str, Digest], Repository] = {}
         self._asking: dict[tuple[Repository, Digest], asyncio.Lock] = {}
-        self._searching: dict[Digest, asyncio.Lock] = {}
+        self._searching: dict[tuple[str, Digest], asyncio.Lock] = {}
 
     def note(self, repository: Repository, digest: Digest) -> None:
         """Remember that `repository` has the blob now."""
         self._known[repository, digest] = True
-        self._holders.setdefault(digest, repository)
+        self._holders.setdefault((repository.host, digest), repository)
 
     async def has(self, repository: Repository, digest: Digest) -> bool:
         """Whether `repository` has the blob. Raises RegistryError where the registry doesn't say."""
@@ -57,13 +57,14 @@ class BlobMap:
         """
         if source and source.host == repository.host and source != repository:
             return source
-        async with self._searching.setdefault(digest, asyncio.Lock()):
+        at = repository.host, digest
+        async with self._searching.setdefault(at, asyncio.Lock()):
             for other in self._places_to_ask(repository):
-                if digest in self._holders:
+                if at in self._holders:
                     break
                 await self._try(other, digest)
-        holder = self._holders.get(digest)
-        return holder if holder and holder != repository and holder.host == repository.host else None
+        holder = self._holders.get(at)
+        return holder if holder != repository else None
 
     def _places_to_ask(self, repository: Repository) -> list[Repository]:
         others = (one for one in self._siblings if one != repository and one.host == repository.host)

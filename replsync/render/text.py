@@ -1,6 +1,6 @@
 """A plan, and what became of it, as text for a terminal. Pure functions to strings."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from replsync.manifest.byte_size import size_text
@@ -33,6 +33,10 @@ _NOTHING = "(none)"
 _NAMED = 5
 
 
+def _label(action: Action) -> str:
+    return action.label
+
+
 def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> str:
     """Return the plan as text, a line for each action and one for its reason; blocked actions last.
 
@@ -42,11 +46,16 @@ def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> s
     lines: list[str] = []
     width = max((len(action.tag) for action in shown), default=0)
     unblocked = [action for action in shown if action.kind is not Kind.BLOCKED]
-    for repository, actions in groupby(unblocked, lambda action: action.reference.repository):
-        lines.append(str(repository))
-        for action in actions:
-            lines += _action(action, action.tag.ljust(width), colour)
-        lines.append("")
+    several = len(plan.manifests) > 1
+    for application in plan.applications if several else ("",):
+        own = [action for action in unblocked if not several or _application(action) == application]
+        if several:
+            lines += _heading(plan, application, bool(own))
+        for repository, actions in groupby(own, lambda action: action.reference.repository):
+            lines.append(str(repository))
+            for action in actions:
+                lines += _action(action, action.tag.ljust(width), colour)
+            lines.append("")
     if plan.blocked:
         lines.append(_paint("Blocked; nothing is written until these are settled:", Kind.BLOCKED, colour))
         for action in plan.blocked:
@@ -55,6 +64,18 @@ def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> s
     lines.append(summary_line(plan))
     lines += _notes(plan)
     return "\n".join(lines) + "\n"
+
+
+def _application(action: Action) -> str:
+    return str(action.reference.repository).removesuffix(f"/{action.image}")
+
+
+def _heading(plan: Plan, application: str, has_actions: bool) -> Iterable[str]:
+    """Which manifests an application's tags are from."""
+    paths = [one.path for one in plan.manifests if f"{one.registry}/{one.app}" == application]
+    nothing = "" if has_actions else ": nothing to show"
+    yield f"# {', '.join(map(clean, paths))} ({clean(application)}){nothing}"
+    yield ""
 
 
 def _notes(plan: Plan) -> Iterable[str]:
@@ -66,7 +87,9 @@ def _notes(plan: Plan) -> Iterable[str]:
     yield from (f"Warning: {clean(warning)}" for warning in plan.warnings[:named])
     if len(plan.warnings) > named:
         yield f"Warning: and {len(plan.warnings) - named} more; --format json has them all."
-    missed = [action.label for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None]
+    missed = [
+        plan.name_of(action) for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None
+    ]
     if missed:
         more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
         yield f"Note: retired, but not in the registry: {', '.join(missed[:_NAMED])}{more}."
@@ -88,10 +111,12 @@ def summary_line(plan: Plan) -> str:
     return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
 
 
-def report_text(report: Report, *, colour: bool = False, planned: int | None = None) -> str:
+def report_text(
+    report: Report, *, colour: bool = False, planned: int | None = None, name: Callable[[Action], str] = _label
+) -> str:
     """Return what became of the plan: counts, and each failure with its next move.
 
-    `planned` is how many actions there were, where a run was interrupted.
+    `planned` is how many actions there were, where a run was interrupted; `name` names a tag.
     """
     done = [outcome for outcome in report.outcomes if isinstance(outcome, Done) and outcome.is_written]
     already = sum(isinstance(outcome, Done) and not outcome.is_written for outcome in report.outcomes)
@@ -99,7 +124,7 @@ def report_text(report: Report, *, colour: bool = False, planned: int | None = N
     if report.failures:
         lines.append(_paint("Failed:", Kind.BLOCKED, colour))
         for failure in report.failures:
-            lines += _failure(failure, colour)
+            lines += _failure(failure, name(failure.action), colour)
         lines.append("")
     counts = ", ".join(
         f"{sum(outcome.action.kind is kind for outcome in done)} {word}"
@@ -125,16 +150,17 @@ def report_text(report: Report, *, colour: bool = False, planned: int | None = N
     return "\n".join(lines) + "\n"
 
 
-def outcome_line(outcome: Done | Failed) -> str:
-    """Return one finished action as one line, for logs."""
+def outcome_line(outcome: Done | Failed, name: Callable[[Action], str] = _label) -> str:
+    """Return one finished action as one line, for logs; `name` names its tag."""
     action = outcome.action
+    tag = name(action)
     match outcome:
         case Done(is_written=False):
-            return f"{SYMBOLS[Kind.UNCHANGED]} {action.label} {action.kind}: so already, {short(outcome.digest)}"
+            return f"{SYMBOLS[Kind.UNCHANGED]} {tag} {action.kind}: so already, {short(outcome.digest)}"
         case Done():
-            return f"{SYMBOLS[action.kind]} {action.label} {action.kind}: done, {short(outcome.digest)}"
+            return f"{SYMBOLS[action.kind]} {tag} {action.kind}: done, {short(outcome.digest)}"
         case Failed():
-            return f"{SYMBOLS[Kind.BLOCKED]} {action.label} {action.kind}: failed: {clean(outcome.error.message)}"
+            return f"{SYMBOLS[Kind.BLOCKED]} {tag} {action.kind}: failed: {clean(outcome.error.message)}"
 
 
 def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
@@ -158,8 +184,8 @@ def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
         yield f"      note: {clean(note)}"
 
 
-def _failure(failure: Failed, colour: bool) -> Iterable[str]:
-    yield f"  {_symbol(Kind.BLOCKED, colour)} {failure.action.label} {failure.action.kind}"
+def _failure(failure: Failed, name: str, colour: bool) -> Iterable[str]:
+    yield f"  {_symbol(Kind.BLOCKED, colour)} {name} {failure.action.kind}"
     yield f"      {clean(failure.error.message)}"
     if failure.error.hint:
         yield f"      next: {clean(failure.error.hint)}"

@@ -167,8 +167,10 @@ async def _listed(
         if isinstance(wanted, Resolved) and wanted.digest == found.digest:
             return Present(found.digest, found.media_type), wanted
         state = await _state(client, reference, made=made)
-        if made and isinstance(state, Present) and state.made_from == made_from:
-            return state, wanted  # nothing is going to be made, so that nothing that makes it need be there
+        match state:
+            # Nothing is going to be made, so that nothing that makes it need be there.
+            case Present(made_from=there) | Tombstone(replaced=Present(made_from=there)) if made and there == made_from:
+                return state, wanted
     return state, await _pushable(wanted, client, offer)
 
 

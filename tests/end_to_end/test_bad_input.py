@@ -65,9 +65,9 @@ def test_no_manifest(workplace: Workplace, command: str) -> None:
     assert_refused(done, 3, "read the manifest replicated-images.yaml: there is no such file", "name it with -f")
 
 
-def test_a_folder_in_place_of_the_manifest(workplace: Workplace) -> None:
+def test_a_folder_without_a_manifest(workplace: Workplace) -> None:
     done = workplace.run("validate", "-f", workplace.folder)
-    assert_refused(done, 3, f"read the manifest {workplace.folder}: Is a directory")
+    assert_refused(done, 3, f"read the manifests of {workplace.folder}: the folder has no YAML file in it")
 
 
 @pytest.mark.parametrize(

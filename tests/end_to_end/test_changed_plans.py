@@ -147,8 +147,12 @@ def test_a_plan_with_a_new_digest_still_has_to_fit_its_manifest(
     assert sandbox.answered == []
 
 
-def test_a_plan_of_two_manifests_is_not_taken(desk: Desk) -> None:
+def test_a_plan_of_the_same_manifest_twice_is_not_taken(desk: Desk) -> None:
     desk.plan()
     document = desk.document()
     desk.saved.write_bytes(written(signed({**document, "manifests": document["manifests"] * 2})))
-    assert_refused(desk.workplace.run("apply", "plan.json"), 3, "plan.json: it is not of one manifest")
+    assert_refused(
+        desk.workplace.run("apply", "plan.json"),
+        5,
+        "plan.json: it was changed after it was made: a manifest is named twice",
+    )

@@ -21,7 +21,7 @@ TAGS = [str(number) for number in range(6)]
 
 
 def connection(parallelism: int | None) -> Connection:
-    return Connection(Path("f"), EngineName.REGISTRY, parallelism, 30, ("registry.test",))
+    return Connection((Path("f"),), EngineName.REGISTRY, parallelism, 30, ("registry.test",))
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,29 @@ def connection(parallelism: int | None) -> Connection:
 def test_the_command_line_goes_before_the_manifest(
     given: int | None, transfer: dict[str, Any], parallelism: int
 ) -> None:
-    settings = settings_of(connection(given), Transfer.model_validate(transfer))
+    settings = settings_of(connection(given), [Transfer.model_validate(transfer)])
     assert settings.parallelism == parallelism
     assert settings.plain_http == {"registry.test"}
 
 
 def test_chunks_have_the_manifests_bounds() -> None:
-    chunks = settings_of(connection(None), Transfer.model_validate({"min_chunk_size": "2MB"})).chunks
+    chunks = settings_of(connection(None), [Transfer.model_validate({"min_chunk_size": "2MB"})]).chunks
     assert (chunks.smallest, chunks.largest) == (2_000_000, 1_000_000_000)
-    chunks = settings_of(connection(None), Transfer.model_validate({"max_chunk_size": "100kB"})).chunks
+    chunks = settings_of(connection(None), [Transfer.model_validate({"max_chunk_size": "100kB"})]).chunks
     assert (chunks.smallest, chunks.largest) == (100_000, 100_000)
+
+
+def test_of_several_manifests_the_most_careful_counts_for_all() -> None:
+    several = [
+        Transfer.model_validate(one)
+        for one in ({"parallelism": 9}, {"parallelism": 3, "max_chunk_size": "2MB"}, {"min_chunk_size": "3MB"})
+    ]
+    settings = settings_of(connection(None), several)
+    assert settings.parallelism == 3
+    assert (settings.chunks.smallest, settings.chunks.largest) == (2_000_000, 2_000_000)
+    assert settings_of(connection(7), several).parallelism == 7
+    chunks = settings_of(connection(None), several[::2]).chunks
+    assert (chunks.smallest, chunks.largest) == (3_000_000, 1_000_000_000)
 
 
 class Meeting:

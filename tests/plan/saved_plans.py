@@ -15,6 +15,7 @@ from replsync.plan.comparing import state_of
 from replsync.plan.document import EngineName, Plan, PlannedManifest
 from replsync.plan.guarding import protected
 from replsync.plan.journal import Change
+from replsync.plan.planner import Target
 from replsync.plan.release_references import Mention
 from replsync.plan.undoing import undo
 from tests.plan.situations import (
@@ -142,6 +143,18 @@ def changed() -> Plan:
     return saved(actions(manifest(tags=list(wanted)), dict.fromkeys(wanted, Absent()), wanted))
 
 
+def several() -> Plan:
+    """What is done for two manifests with an image of the same name, one in another application."""
+    plan = next(parts(every_kind(), 2))
+    other = Target("other.test", "app2")
+    elsewhere = [
+        replace(action, reference=other.repository(action.image).tagged(action.tag))
+        for action in actions(manifest(tags=["1.0"]), {"1.0": present("1.0")}, {"1.0": resolved("1.0")})
+    ]
+    second = PlannedManifest("other.yaml", sha256(b"other manifest"), other.registry, other.app)
+    return replace(plan, manifests=(*plan.manifests, second), actions=(*elsewhere, *plan.actions))
+
+
 def sha512() -> Plan:
     """An image whose source is pinned by a digest of the other algorithm."""
     long = parse_digest("sha512:" + "0a" * 64)
@@ -159,4 +172,4 @@ PLANS = {
     f"{name}, part {number}": part
     for name, whole in {"every kind": every_kind(), "docker": by_docker(), "rollback": a_rollback()}.items()
     for number, part in enumerate(parts(whole, 3), 1)
-} | {"blocked": blocked(), "changed": changed()}
+} | {"blocked": blocked(), "changed": changed(), "several": several()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 from replsync.oci.digest import sha256
 from replsync.oci.tag_state import Absent
@@ -53,6 +54,20 @@ def test_the_document_has_the_members_of_its_format() -> None:
             "bytes": {"total": 0, "upload": 0, "mount": 0},
         }
     ]
+
+
+def test_applications_are_named_once_and_in_one_order_however_the_manifests_are_named() -> None:
+    others = [PlannedManifest(name, sha256(b""), "a.test", app) for name, app in (("1", "b"), ("2", "a"), ("3", "b"))]
+    made = replace(plan(), manifests=(MANIFEST, *others))
+    assert made.applications == ("a.test/a", "a.test/b", "registry.test/myapp")
+    assert replace(made, manifests=made.manifests[::-1]).applications == made.applications
+
+
+def test_a_tag_is_named_in_full_where_there_are_several_applications() -> None:
+    one = action(retiring(), present("D"))
+    assert plan(one).name_of(one) == "worker:1.0"
+    both = replace(plan(one), manifests=(MANIFEST, replace(MANIFEST, path="b.yaml", app="other")))
+    assert both.name_of(one) == "registry.test/myapp/worker:1.0"
 
 
 def test_the_digest_is_that_of_the_rest() -> None:

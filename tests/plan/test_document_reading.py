@@ -41,11 +41,12 @@ DESCRIPTIVE = {
 """What may be changed in a plan, with a new digest, and nothing else is done than before."""
 
 ANOTHER_PLAN = {
-    # What `apply` compares with the manifest and its lock file. It takes plans of one manifest only.
-    "manifests": {"one twice"},
+    # What `apply` compares with the manifests and their lock files. Their order says where a tag that none names is
+    # recorded, and no more.
+    "manifests": {"two in another order"},
     "manifests[].path": _TEXT,
-    "manifests[].sha256": {"another hex digit"},
-    "manifests[].lock": {"another hex digit", "NoneType in its place"},
+    "manifests[].sha256": {"another hex digit", "that of another"},
+    "manifests[].lock": {"another hex digit", "that of another", "NoneType in its place"},
     # What `apply` compares with the registry before it writes anything.
     "actions[].before": {"that of another", "swapped with the next action's", "NoneType in its place"},
     "actions[].before.digest": {"another hex digit", "that of another", "swapped with the next action's"},

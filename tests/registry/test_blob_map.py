@@ -66,6 +66,15 @@ async def test_the_source_itself_is_mounted_from_if_it_is_of_this_registry(clien
     assert found == [beside, None, None]
 
 
+async def test_each_of_two_registries_has_a_place_to_mount_from(client: RegistryClient) -> None:
+    first, second = (repository(host, "app/base") for host in ("a.test", "b.test"))
+    blobs = BlobMap(client, (first, second))
+    for one in (first, second):
+        blobs.note(one, DIGEST)
+    found = [await blobs.mountable(repository(one.host), DIGEST, None) for one in (first, second)]
+    assert found == [first, second]
+
+
 async def test_another_registry_is_no_place_to_mount_from(scripted: Scripted, client: RegistryClient) -> None:
     elsewhere = repository("127.0.0.1:1", "app/base")
     blobs = BlobMap(client, (elsewhere,))
