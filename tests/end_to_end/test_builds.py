@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import shutil
+import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from tests.end_to_end.test_interruption import started
 from tests.end_to_end.workplace import Workplace, assert_refused
 from tests.servers.docker import DockerDaemon
 from tests.servers.hello import hello_binary
@@ -317,21 +321,38 @@ def test_a_saved_plan_builds_what_was_looked_at_or_nothing(at_classic: Site) -> 
     assert "already applied" in again.stdout
 
 
+def wrap(site: Site, script: str) -> None:
+    """Put a `docker` first on PATH that begins with this, and goes on as the real one, `{real}`."""
+    real = shutil.which("docker")
+    programs = site.workplace.folder / "bin"
+    programs.mkdir()
+    docker = programs / "docker"
+    docker.write_text(f'#!/bin/sh\n{script.format(real=real)}\nexec {real} "$@"\n')
+    docker.chmod(0o755)
+    site.workplace.env["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_a_build_that_is_interrupted_is_ended(at_classic: Site) -> None:
+    site, pid = at_classic, at_classic.workplace.folder / "pid"
+    wrap(site, f'case "$*" in build*) echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 100;; esac')
+    site.write()
+    with started(site.workplace, "apply", "--auto-approve") as process:
+        deadline = time.monotonic() + 60
+        while not pid.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert site.workplace.kinds() == {"worker:1": "create"}
+
+
 def test_a_context_that_changes_while_it_is_built_is_not_pushed(at_buildx: Site) -> None:
     """`docker` changes the context itself, once it has built."""
     site, workplace = at_buildx, at_buildx.workplace
-    programs = workplace.folder / "bin"
-    programs.mkdir()
-    docker = programs / "docker"
-    real = workplace.env.get("DOCKER", "") or next(
-        str(path) for folder in os.environ["PATH"].split(os.pathsep) if (path := Path(folder) / "docker").exists()
-    )
-    docker.write_text(
-        f'#!/bin/sh\n{real} "$@" || exit\ncase "$*" in *buildx\\ build*) echo x > {site.context}/name;; esac\n'
-    )
-    docker.chmod(0o755)
+    wrap(site, f'case "$*" in *"buildx build"*) {{real}} "$@" || exit; echo x > {site.context}/name; exit;; esac')
     site.write()
-    done = workplace.run("apply", "--auto-approve", env={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"})
+    done = workplace.run("apply", "--auto-approve")
     assert done.returncode == 6
     assert "its context changed while it was built; it was not pushed" in done.stdout
     assert workplace.kinds() == {"worker:1": "create"}

@@ -57,7 +57,7 @@ def test_it_is_built_for_the_images_platforms() -> None:
     [
         ("    build: ./worker\n", 4, "expected a mapping with `context`", "write `build: {context: ./worker}`"),
         ("    build:\n", 4, "is empty", "`context`"),
-        ("    build: {target: a}\n", 4, "images[0].build has no `context`", "add `context: ./worker`"),
+        ("    build: {target: a}\n", 4, "images[0].build` has no `context`", "add `context: ./worker`"),
         ("    build: {context: a, contxt: b}\n", 4, "unknown key `contxt`", "did you mean `context`?"),
         ("    build: {context: /a}\n", 4, "starts from the manifest's folder", "relative"),
         ("    build: {context: 'https://github.com/a/b.git'}\n", 4, "a folder on this machine", "clone"),
