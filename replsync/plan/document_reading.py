@@ -242,7 +242,8 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
         case DaemonSource() | SavedSource():
             return (after.digest, after.config) == (None, digest) and copy.transforms == AS_IT_IS
         case BuildSource():
-            return (after.digest, after.config, after.made_from) == (None, None, build_of(digest))
+            is_named = (after.digest, after.config, after.made_from) == (None, None, build_of(digest))
+            return is_named and copy.transforms == AS_IT_IS
         case RegistrySource() if engine == "docker":
             is_known = after.digest is None and after.config is not None
             return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS

@@ -146,7 +146,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
                     "use --engine registry"
                 )
             if image.is_mutable(reference.tag or ""):
-                return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
+                return write(Kind.UPDATE, f"{_why_another(wanted)}, and the tag is mutable")
             return blocked(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
                 f"{spoken(wanted.source)} is {_offered(wanted)}; push that to a new tag, "
@@ -286,7 +286,15 @@ def _same(wanted: Resolved, present: Present) -> bool:
     return wanted.made_from is not None and wanted.made_from == present.made_from
 
 
+def _why_another(wanted: Resolved) -> str:
+    if isinstance(wanted.source, BuildSource):
+        return "the tag's image is not built from what is there now"
+    return "the source has another image"
+
+
 def _offered(wanted: Resolved) -> str:
+    if isinstance(wanted.source, BuildSource) and wanted.made_from is not None:
+        return f"built from other inputs, {short(inputs_of(wanted.made_from))}"
     if wanted.made_from is not None:
         return f"made from {wanted.made_from}"
     taken_away = " without what is taken away of it" if wanted.whole and wanted.digest != wanted.whole else ""

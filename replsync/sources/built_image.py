@@ -17,7 +17,6 @@ from replsync.errors import ChangedMeanwhile, DockerError, UnsupportedImage
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.made_from import build_of
-from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.source_name import DaemonSource, LayoutSource
 from replsync.oci.tag_state import Resolved
 from replsync.sources.archive import Archive
@@ -37,11 +36,9 @@ T = TypeVar("T")
 class BuiltImage:
     """An image that is built, once, when it is first opened."""
 
-    def __init__(self, build: BuildSource, say: Say, transforms: Transforms = AS_IT_IS) -> None:
+    def __init__(self, build: BuildSource, say: Say) -> None:
         self._build = build
         self._say = say
-        # Attestations aren't made, and platforms are the build's own: nothing of these is left to change.
-        self._transforms = Transforms(split_over=transforms.split_over)
         self._hashing = asyncio.Lock()
         self._inputs: Digest | None = None
         self._checking = asyncio.Lock()
@@ -50,9 +47,12 @@ class BuiltImage:
         self._made: DaemonImage | LayoutImage | None = None
 
     async def identify(self, held: Digest | None = None) -> Resolved:  # noqa: ARG002 - no digest is known yet
-        """Read the context. Raises InvalidInput where it is missing, or something of it can't be read."""
+        """Read the context. Raises InvalidInput where it is missing, or something of it can't be read.
+
+        No attestations are made, and platforms are the build's own, so that nothing is left to be changed.
+        """
         made_from = build_of(await self._identified())
-        return Resolved(self._build, None, transforms=self._transforms, made_from=made_from)
+        return Resolved(self._build, None, made_from=made_from)
 
     async def content(self) -> None:
         """Return None, since nothing of it is there yet.

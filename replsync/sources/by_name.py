@@ -66,7 +66,7 @@ class Sources:
             case BuildSource() as name:
                 from replsync.sources.built_image import BuiltImage
 
-                return BuiltImage(name, self._say, recipe.transforms)
+                return BuiltImage(name, self._say)
             case LayoutSource(path) as name:
                 from replsync.sources.layout_image import LayoutImage
 

@@ -126,8 +126,7 @@ class LockedOffer:
         if not self._ask_sources:
             if locked is None:
                 raise self._unknown(name)
-            transforms = Transforms(split_over=recipe.transforms.split_over)
-            return Resolved(name, None, transforms=transforms, made_from=build_of(locked))
+            return Resolved(name, None, made_from=build_of(locked))
         found = await self._offer.identify(recipe, held)
         if locked is not None and found.made_from != build_of(locked):
             raise InvalidInput(

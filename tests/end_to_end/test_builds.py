@@ -118,7 +118,9 @@ def test_it_is_built_and_pushed_once_and_again_when_something_of_it_has_changed(
 
     (site.context / "name").write_text("another")
     assert workplace.kinds() == {"worker:1": "blocked", "worker:latest": "update"}
-    assert "immutable" in workplace.actions()["worker:1"]["reason"]
+    reason = workplace.actions()["worker:1"]["reason"]
+    assert reason.startswith("immutable: the tag holds ")
+    assert "build:./worker (args VERSION) is built from other inputs, " in reason
     workplace.apply("--target", "worker:latest")
     assert site.skopeo.digest(site.reference("latest")) != digest
     assert site.skopeo.digest(site.reference("1")) == digest
@@ -184,6 +186,22 @@ def test_what_a_failing_build_says_is_in_the_error(site: Site, builder: DockerDa
     assert "build build:./worker: docker said: " in done.stdout
     assert "missing-file" in done.stdout
     assert "next: " in done.stdout
+
+
+def test_a_dockerfile_that_takes_buildkit_says_what_to_install(at_classic: Site) -> None:
+    at_classic.dockerfile("COPY . /", 'RUN --mount=type=cache,target=/a ["/hello"]')
+    at_classic.write()
+    done = at_classic.workplace.run("apply", "--auto-approve")
+    assert done.returncode == 6
+    assert "install Docker's buildx plugin" in done.stdout
+
+
+def test_layers_that_cant_be_measured_are_warned_of(at_classic: Site) -> None:
+    at_classic.write()
+    text = at_classic.workplace.manifest.read_text()
+    at_classic.workplace.manifest.write_text(text.replace('"unlisted"', '"max_layer_size": "1GB", "unlisted"'))
+    shown = at_classic.workplace.plan().stdout
+    assert "policy.max_layer_size is not checked for 1 tag: how large layers are is known only" in shown
 
 
 def test_verbose_shows_what_the_builder_says(site: Site, builder: DockerDaemon) -> None:
@@ -400,4 +418,10 @@ def test_a_retired_build_is_put_back_without_being_built(at_classic: Site) -> No
     site.write("1", "2")
     workplace.env["DOCKER_HOST"] = "unix:///nowhere"
     workplace.apply()
+    assert site.skopeo.digest(site.reference("1")) == digest
+
+    assert workplace.run("retire", "worker:1", "--reason", "old", "--auto-approve").returncode == 0
+    (site.context / "name").write_text("another, which is not built")
+    restored = workplace.run("restore", "worker:1", "--auto-approve")
+    assert restored.returncode == 0, restored.stdout + restored.stderr
     assert site.skopeo.digest(site.reference("1")) == digest
