@@ -1,13 +1,15 @@
 """The lock file beside a manifest."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from replsync.cli.files import read_whole
 from replsync.errors import InvalidInput
 from replsync.manifest.labels import is_among
-from replsync.manifest.lock import Lock, lock_path, missing, read_lock
+from replsync.manifest.lock import Lock, lock_path, locked_tags, missing
+from replsync.manifest.lock_text import read_lock
+from replsync.manifest.model import Image, Manifest
 from replsync.manifest.read import ManifestFile
 from replsync.manifest.source_text import MAX_SIZE
 from replsync.oci.digest import Digest, sha256
@@ -38,23 +40,32 @@ def _data_beside(manifest: str) -> bytes | None:
     return read_whole(path, "the lock file", MAX_SIZE, _MEND)
 
 
-def complete_lock(lock: Lock | None, file: ManifestFile, targets: Sequence[str], *, required: bool) -> Lock | None:
-    """Return the lock, if it has all that the manifest needs for `targets`, which are patterns; for all without any.
+def check_there(lock: Lock | None, file: ManifestFile, *, required: bool) -> None:
+    """Raise InvalidInput where a lock is `required`, and there is none."""
+    if lock is None and required:
+        raise InvalidInput(f"--locked: there is no lock file {lock_path(file.name)}", hint=_MEND)
 
-    Raises InvalidInput where the manifest has outgrown it, or where it is `required` and not there.
+
+def check_selections(lock: Lock, images: Iterable[Image]) -> None:
+    """Raise InvalidInput where the lock doesn't have what one of these images selects."""
+    for image in images:
+        if locked_tags(lock, image) is None:
+            what = "has what another selector chose" if image.name in lock.selected else "does not have what is chosen"
+            raise InvalidInput(f"the lock file {lock.name} {what} for {image.name} (its `select`)", hint=_MEND)
+
+
+def check_complete(lock: Lock, manifest: Manifest, targets: Sequence[str]) -> None:
+    """Raise InvalidInput where the lock lacks what the manifest needs for `targets`, patterns; for all without any.
+
+    `manifest` has the selected tags.
     """
-    if lock is None:
-        if required:
-            raise InvalidInput(f"--locked: there is no lock file {lock_path(file.name)}", hint=_MEND)
-        return None
     lacking = {
         source: labels
-        for source, labels in missing(lock, file.manifest).items()
+        for source, labels in missing(lock, manifest).items()
         if any(is_among(label, targets) for label in labels)
     }
     if lacking:
         raise InvalidInput(f"the lock file {lock.name} does not have {named(lacking)}", hint=_MEND)
-    return lock
 
 
 def named(sources: dict[SourceName, tuple[str, ...]]) -> str:

@@ -1,8 +1,9 @@
 """`replsync lock`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from replsync.cli.choosing import as_locked
 from replsync.cli.files import write_whole
 from replsync.cli.lock_file import read_lock_beside
 from replsync.cli.manifests import of_each
@@ -10,17 +11,34 @@ from replsync.cli.options import Connection, Ends
 from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
 from replsync.cli.running import run
-from replsync.cli.workspace import opened
+from replsync.cli.workspace import Registries, opened
 from replsync.errors import InvalidInput, ReplsyncError, SignInError
+from replsync.manifest.choice import Choice, in_need, with_choices
 from replsync.manifest.labels import is_chosen
-from replsync.manifest.lock import Lock, LockCheck, NotRead, lock_path, lock_text, needed, renewed
+from replsync.manifest.lock import (
+    Lock,
+    LockCheck,
+    LockedTags,
+    NotRead,
+    Renewal,
+    TagsNotRead,
+    chooses_anew,
+    lock_path,
+    needed,
+    renewed,
+)
+from replsync.manifest.lock_text import lock_text
 from replsync.manifest.model import Manifest
 from replsync.manifest.read import ManifestFile
+from replsync.manifest.select import chosen_by
 from replsync.oci.digest import Digest
+from replsync.oci.source_name import SourceName
+from replsync.plan.claims import Member
 from replsync.registry.together import together
 from replsync.render.harmless import clean
 from replsync.render.lock import check_text, lock_changes
-from replsync.survey.locking import check, look_up
+from replsync.survey.locking import check, look_up, what_is_pushed
+from replsync.survey.selecting import choices, settled
 
 _MEND = "mend the sources, or sign in to their registries"
 
@@ -42,8 +60,13 @@ def check_lock(connection: Connection, no_color: bool) -> None:
         print(check_text(one), end="")
     sources = [source.finding for _, one in found for source in one.sources]
     unread = [finding.error for finding in sources if isinstance(finding, NotRead)]
+    selections = [selection.finding for _, one in found for selection in one.selections]
+    untold = [finding.error for finding in selections if isinstance(finding, TagsNotRead)]
     if unread:
-        raise _all_of(unread, f"lock --check: {len(unread)} of {_sources(len(sources))} can't be read")
+        said = f"lock --check: {len(unread)} of {_sources(len(sources))} can't be read"
+        raise _all_of([*unread, *untold], said)
+    if untold:
+        raise _all_of(untold, f"lock --check: {len(untold)} of {len(selections)} selections can't be made now")
     if not all(one.is_current for _, one in found):
         raise Ends(CHANGES)
 
@@ -52,20 +75,35 @@ async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str,
     async with opened(connection) as workspace:
         locks = of_each(_needed_lock, [member.file for member in workspace.members])
         with asking(no_color):
-            engine = workspace.registries.engine
             found = await together(
-                check(lock, member.file.manifest, engine, member.folder)
+                _checked(lock, member, workspace.registries)
                 for lock, member in zip(locks, workspace.members, strict=True)
             )
     return [(lock.name, one) for lock, one in zip(locks, found, strict=True)]
 
 
+async def _checked(lock: Lock, member: Member, registries: Registries) -> LockCheck:
+    """A selector that the lock doesn't have stands for what it chooses now."""
+    manifest = member.file.manifest
+    now = await choices(in_need(manifest, ()), registries.client)
+    taken = [as_locked(lock, image) or now[image.name] for image in in_need(manifest, ())]
+    resolved = with_choices(manifest, [one for one in taken if isinstance(one, Choice)])
+    chosen = {image: one.tags if isinstance(one, Choice) else one for image, one in now.items()}
+    return await check(lock, resolved, registries.engine, member.folder, chosen)
+
+
 def _shared_out(patterns: Sequence[str], manifests: Sequence[Manifest]) -> list[list[str]]:
-    """Return for each manifest the patterns that match a tag of it; those that match nowhere are everybody's fault."""
-    labels = [[label for some in needed(manifest).values() for label in some] for manifest in manifests]
-    matching = [[one for one in patterns if any(is_chosen(label, one) for label in own)] for own in labels]
+    """Return for each manifest the patterns that match in it; those that match nowhere are everybody's fault."""
+    matching = [[one for one in patterns if _matches(one, manifest)] for manifest in manifests]
     lost = [one for one in patterns if not any(one in own for own in matching)]
     return [[*own, *lost] for own in matching]
+
+
+def _matches(pattern: str, manifest: Manifest) -> bool:
+    labels = (label for some in needed(manifest).values() for label in some)
+    return any(is_chosen(label, pattern) for label in labels) or any(
+        chooses_anew(image, (pattern,)) for image in manifest.images
+    )
 
 
 def _needed_lock(file: ManifestFile) -> Lock:
@@ -79,24 +117,50 @@ def _needed_lock(file: ManifestFile) -> Lock:
 async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: bool) -> None:
     """All sources first: where one can't be resolved, no lock file is written."""
     async with opened(connection) as workspace:
-        files = [member.file for member in workspace.members]
-        old = of_each(_read, files)
-        patterns = _shared_out(upgrade, [file.manifest for file in files])
-        renewals = [renewed(lock, file.manifest, own) for lock, file, own in zip(old, files, patterns, strict=True)]
+        members, engine = workspace.members, workspace.registries.engine
+        old = of_each(_read, [member.file for member in members])
         with asking(no_color):
-            engine = workspace.registries.engine
+            selections = await together(
+                _selections(lock, member, upgrade, workspace.registries)
+                for lock, member in zip(old, members, strict=True)
+            )
+            manifests = [
+                with_choices(member.file.manifest, some) for member, some in zip(members, selections, strict=True)
+            ]
+            patterns = _shared_out(upgrade, manifests)
+            renewals = [renewed(*one) for one in zip(old, manifests, patterns, strict=True)]
             found = await together(
                 look_up(renewal.sought, engine, member.folder)
-                for renewal, member in zip(renewals, workspace.members, strict=True)
+                for renewal, member in zip(renewals, members, strict=True)
             )
-    _refuse_unresolved([one for some in found for one in some.values()])
-    for file, lock, renewal, now in zip(files, old, renewals, found, strict=True):
-        resolved = {source: one for source, one in now.items() if not isinstance(one, ReplsyncError)}
-        digests = {**renewal.kept, **resolved}
-        path = Path(lock_path(file.name))
-        if lock is None or dict(lock.digests) != digests:
-            write_whole(path, lock_text(digests).encode(), "the lock file")
-        print(lock_changes(str(path), lock.digests if lock else {}, digests), end="")
+            digests = _resolved(renewals, found)
+            pushed = await together(
+                what_is_pushed(*one, engine) for one in zip(old, renewals, manifests, digests, strict=True)
+            )
+    for member, lock, chosen, resolved, becomes in zip(members, old, selections, digests, pushed, strict=True):
+        new = Lock(lock_path(member.file.name), resolved, _locked(member.file.manifest, chosen), becomes)
+        if new != lock:
+            write_whole(Path(new.name), lock_text(new).encode(), "the lock file")
+        print(lock_changes(lock, new), end="")
+
+
+async def _selections(
+    lock: Lock | None, member: Member, upgrade: Sequence[str], registries: Registries
+) -> tuple[Choice, ...]:
+    """What the lock file has of each selector, unless it is to choose anew; else what it chooses now."""
+    images = in_need(member.file.manifest, ())
+    kept = {
+        image.name: choice
+        for image in images
+        if not chooses_anew(image, upgrade) and (choice := as_locked(lock, image))
+    }
+    made = settled(await choices([image for image in images if image.name not in kept], registries.client))
+    return (*kept.values(), *made)
+
+
+def _locked(manifest: Manifest, chosen: Sequence[Choice]) -> dict[str, LockedTags]:
+    sources = {image.name: image.source for image in manifest.images}
+    return {one.image: LockedTags(chosen_by(one.select, sources[one.image]), tuple(sorted(one.tags))) for one in chosen}
 
 
 def _all_of(errors: Sequence[ReplsyncError], message: str) -> ReplsyncError:
@@ -114,13 +178,20 @@ def _read(file: ManifestFile) -> Lock | None:
     return found[0] if found else None
 
 
-def _refuse_unresolved(found: Sequence[Digest | ReplsyncError]) -> None:
-    """Raise ReplsyncError where one can't be resolved, with all of them."""
-    errors = [one for one in found if isinstance(one, ReplsyncError)]
+def _resolved(
+    renewals: Sequence[Renewal], found: Sequence[Mapping[SourceName, Digest | ReplsyncError]]
+) -> list[dict[SourceName, Digest]]:
+    """Return the digests for each lock file. Raises ReplsyncError where one can't be resolved, with all of them."""
+    every = [one for some in found for one in some.values()]
+    errors = [one for one in every if isinstance(one, ReplsyncError)]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         said = "".join(f"\n  {error.in_full}" for error in errors)
         raise _all_of(
-            errors, f"lock: {len(errors)} of {_sources(len(found))} can't be resolved; nothing was written:{said}"
+            errors, f"lock: {len(errors)} of {_sources(len(every))} can't be resolved; nothing was written:{said}"
         )
+    return [
+        {**renewal.kept, **{source: one for source, one in now.items() if not isinstance(one, ReplsyncError)}}
+        for renewal, now in zip(renewals, found, strict=True)
+    ]

@@ -56,51 +56,44 @@ def _is_manifest(path: Path) -> bool:
 
 def of_each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Return what `work` makes of each item. Raises InvalidInput with what is wrong with all of them."""
-    done: list[R] = []
-    errors: list[InvalidInput] = []
-    for item in items:
-        try:
-            done.append(work(item))
-        except SeveralInvalid as error:
-            errors += error.errors
-        except InvalidInput as error:
-            errors.append(error)
-    _refuse(errors)
+    done, errors = _tried(work, items)
+    refuse(errors)
     return done
 
 
-def read_all(given: Sequence[Path]) -> tuple[Member, ...]:
-    """Read the manifests that `given` names, and find out where their images live. Raises InvalidInput."""
-    return members_of(of_each(read, manifest_paths(given)))
+def read_all(given: Sequence[Path], *, app_later: bool = False) -> tuple[Member, ...]:
+    """Read the manifests that `given` names, and find out where their images live.
+
+    Raises InvalidInput with all that is wrong with any of them, what contradicts others among it. With `app_later`
+    it is no fault that no application is named: whichever it will be, it is the same for all of these.
+    """
+    files, errors = _tried(read, manifest_paths(given))
+    if not app_later:
+        errors += _tried(_target, files)[1]
+    members = tuple(Member(file, _target_for_now(file)) for file in files)
+    refuse([*errors, *contradictions(members)])
+    return members
 
 
 def members_of(files: Iterable[ManifestFile]) -> tuple[Member, ...]:
     """Return the members of a run. Raises InvalidInput where one names no application, or two contradict each other."""
-    members = tuple(of_each(lambda file: Member(file, target_of(file.manifest, Path.cwd(), os.environ)), files))
-    _refuse(contradictions(members))
+    members = tuple(of_each(lambda file: Member(file, _target(file)), files))
+    refuse(contradictions(members))
     return members
 
 
-def validated(given: Sequence[Path]) -> tuple[ManifestFile, ...]:
-    """Read the manifests, and return them where all is right but that no application may be named yet.
+def _target(file: ManifestFile) -> Target:
+    try:
+        return target_of(file.manifest, Path.cwd(), os.environ)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error.message} ({file.name})", hint=error.hint) from error
 
-    Raises InvalidInput with everything that is wrong, what contradicts others among it.
-    """
-    errors: list[InvalidInput] = []
-    members: list[Member] = []
-    for path in manifest_paths(given):
-        try:
-            file = read(path)
-        except InvalidInput as error:
-            errors.append(error)
-            continue
-        try:
-            target = target_of(file.manifest, Path.cwd(), os.environ)
-        except InvalidInput:
-            target = Target(file.manifest.registry, "")  # whichever it will be: it is the same for all of these
-        members.append(Member(file, target))
-    _refuse([*errors, *contradictions(members)])
-    return tuple(member.file for member in members)
+
+def _target_for_now(file: ManifestFile) -> Target:
+    try:
+        return _target(file)
+    except InvalidInput:
+        return Target(file.manifest.registry, "")
 
 
 def member_with(name: str, members: Sequence[Member]) -> Member:
@@ -139,7 +132,21 @@ def _reference(name: str, member: Member) -> Reference | None:
         return None
 
 
-def _refuse(errors: Sequence[InvalidInput]) -> None:
+def _tried(work: Callable[[T], R], items: Iterable[T]) -> tuple[list[R], list[InvalidInput]]:
+    done: list[R] = []
+    errors: list[InvalidInput] = []
+    for item in items:
+        try:
+            done.append(work(item))
+        except SeveralInvalid as error:
+            errors += error.errors
+        except InvalidInput as error:
+            errors.append(error)
+    return done, errors
+
+
+def refuse(errors: Sequence[InvalidInput]) -> None:
+    """Raise InvalidInput where there are any, with all of them."""
     if len(errors) == 1:
         raise errors[0]
     if errors:

@@ -25,12 +25,14 @@ from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, SavedSource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.plan.action import Action, Kind, State
+from replsync.plan.claims import Member
 from replsync.plan.document import Plan
 from replsync.plan.guarding import protected
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import is_whole, read_tag
 from replsync.render.harmless import clean
 
+_NEVER = "; what `select` is never to choose goes below its `exclude`"
 _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
 
 
@@ -40,14 +42,17 @@ def retire(
     """Move a tag to `retired`, and put a tombstone in its place."""
     if not edit_only:
         refuse_unattended("retire", shown.auto_approve, _UNATTENDED)
-    file = member_with(name, read_all(connection.files)).file
+    members = read_all(connection.files)
+    member = member_with(name, members)
+    file = member.file
     reference, image = tag_of(name, file)
+    others = tuple(one for one in members if one is not member)
 
     def edit(data: bytes) -> bytes:
         tag = reference.tag or ""
         return moved_to_retired(data, file.name, image, tag, reason, even_if_referenced=even_if_referenced)
 
-    run(_move(_Move(file, reference, image, "retired", "restore"), connection, edit, edit_only, shown))
+    run(_move(_Move(file, reference, image, "retired", "restore", others), connection, edit, edit_only, shown))
 
 
 def restore(name: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
@@ -147,13 +152,17 @@ def _not_retired(reference: Reference, state: TagState) -> RegistryError:
 
 @dataclass(frozen=True)
 class _Move:
-    """A tag that moves to the list `to` of its image; `back` is the command for the other direction."""
+    """A tag that moves to the list `to` of its image; `back` is the command for the other direction.
+
+    The releases of `others` count, too.
+    """
 
     file: ManifestFile
     reference: Reference
     image: str
     to: Literal["tags", "retired"]
     back: str
+    others: tuple[Member, ...] = ()
 
     @property
     def label(self) -> str:
@@ -178,7 +187,7 @@ async def _move(
             _foretell(move, read_manifest(new, str(path)))
         return
     members = members_of([read_manifest(new, str(path))])
-    async with at_work(connection, members) as workspace:
+    async with at_work(connection, members, move.others) as workspace:
         with asking(shown.no_color):
             plan = await workspace.plan(Scope(targets=(move.label,)))
         _refuse_unknown(move, plan)
@@ -213,7 +222,7 @@ def _foretell(move: _Move, file: ManifestFile) -> None:
     (member,) = members_of([file])
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found
     tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
-    (found,) = mentions_of([member])
+    (found,) = mentions_of([member], move.others)
     (guarded,) = protected([tombstone], file.manifest, member.target, found)
     if guarded.kind is Kind.BLOCKED:
         print(f"note: the plan will be blocked: {clean(guarded.reason)}", file=sys.stderr)
@@ -227,7 +236,7 @@ def _refuse_unknown(move: _Move, plan: Plan) -> None:
         tags = ", ".join(tag.tag for tag in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
         raise InvalidInput(
             f"retire {move.label}: neither {move.file.name} nor the registry has such a tag",
-            hint=f"check its name; {move.image} has {tags or 'no tags'}",
+            hint=f"check its name; {move.image} has {tags or 'no tags'}" + (_NEVER if image.select else ""),
         )
 
 

@@ -37,8 +37,9 @@ def roll_back(journal: Path, connection: Connection, scope: Scope, out: Path | N
 async def _roll_back(
     journal: Path, made: tuple[Change, ...], connection: Connection, scope: Scope, out: Path | None, shown: Shown
 ) -> None:
-    member = _member_of(journal, made, read_all(connection.files))
-    async with at_work(connection, (member,)) as workspace:
+    members = read_all(connection.files)
+    member = _member_of(journal, made, members)
+    async with at_work(connection, (member,), (one for one in members if one is not member)) as workspace:
         with asking(shown.no_color):
             plan = await _planned(made, workspace, scope)
         if out:
@@ -55,7 +56,7 @@ async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope)
     """No cap on tombstones: what the journal names is the bound."""
     (member,) = workspace.members
     await workspace.registries.client.ping(member.target.registry)
-    (found,) = mentions_of(workspace.members)
+    (found,) = mentions_of(workspace.members, workspace.others)
     inventory, whole = await look_back(made, workspace.registries.client)
     actions = chosen(undo(made, inventory, whole), scope.targets)
     actions = protected(actions, member.file.manifest, member.target, found)

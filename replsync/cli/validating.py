@@ -4,13 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from replsync.cli.manifests import validated
+from replsync.cli.manifests import read_all
 from replsync.render.harmless import clean
 
 
 def validate_files(given: Sequence[Path]) -> None:
     """Check manifests, and say what each holds."""
-    files = validated(given)
+    files = [member.file for member in read_all(given, app_later=True)]
     for file in files:
         images = file.manifest.images
         tags = sum(len(image.tags) for image in images)

@@ -3,19 +3,22 @@
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
+from replsync.cli.choosing import Settled, choose
 from replsync.cli.clock import time_of_plan
-from replsync.cli.lock_file import complete_lock, read_lock_beside
+from replsync.cli.lock_file import check_complete, check_selections, check_there, read_lock_beside
 from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
 from replsync.cli.terminal import say_line
 from replsync.errors import UsageError
+from replsync.manifest.choice import in_need
+from replsync.manifest.lock import Lock
 from replsync.manifest.model import Transfer
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Repository, is_loopback
@@ -26,6 +29,7 @@ from replsync.plan.guarding import capped, protected, unresolved
 from replsync.plan.layer_sizes import limited, unmeasured
 from replsync.plan.planner import decide, in_order
 from replsync.plan.release_references import Mention, mentions
+from replsync.plan.selection import explained
 from replsync.plan.targets import chosen
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.chunk_size import ChunkBounds
@@ -68,34 +72,46 @@ class Part:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One run: the manifests and their targets, and what talks to the registries."""
+    """One run: the manifests and their targets, and what talks to the registries.
+
+    Nothing is done for `others`, manifests whose releases protect tags all the same.
+    """
 
     members: tuple[Member, ...]
     registries: Registries
+    others: tuple[Member, ...] = ()
 
     async def plan(self, scope: Scope) -> Plan:
         """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
-        offers = of_each(lambda member: self._offer(member, scope), self.members)
-        found = mentions_of(self.members)
-        decided = await self._decided([offer for offer, _ in offers], scope)
+        locks = of_each(lambda member: self._lock(member, scope), self.members)
+        found = mentions_of(self.members, self.others)
+        settled = await choose(self.members, [lock for lock, _ in locks], scope.targets, self.registries.client)
+        offers = of_each(lambda pair: self._offer(pair[0], pair[1][0], scope), zip(settled, locks, strict=True))
+        decided = await self._decided(settled, offers, scope)
         chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
         parts = []
-        for member, actions, (offer, lock), named in zip(self.members, decided, offers, found, strict=True):
-            manifest = member.file.manifest
-            safe = capped(protected(actions, manifest, member.target, named), manifest.policy.max_tombstones)
-            parts.append(Part(member, safe, offer, named, lock))
-        return await self.planned(parts, scope.targets)
+        for one, actions, offer, named, (_, lock) in zip(settled, decided, offers, found, locks, strict=True):
+            manifest = one.written.file.manifest
+            safe = protected(explained(actions, manifest, one.choices), manifest, one.written.target, named)
+            parts.append(Part(one.written, capped(safe, manifest.policy.max_tombstones), offer, named, lock))
+        plan = await self.planned(parts, scope.targets)
+        several = len(settled) > 1
+        warnings = [said for one in settled for said in one.doubts(several=several)]
+        notes = [said for one in settled for said in one.summaries(several=several)]
+        return replace(plan, warnings=(*warnings, *plan.warnings), notes=tuple(notes))
 
-    async def _decided(self, offers: Sequence[Offer], scope: Scope) -> list[tuple[Action, ...]]:
+    async def _decided(
+        self, settled: Sequence[Settled], offers: Sequence[Offer], scope: Scope
+    ) -> list[tuple[Action, ...]]:
         """The actions of each manifest. A tag that another one names is that one's, and unlisted nowhere."""
-        client, claims = self.registries.client, Claims.of(self.members)
+        client, claims = self.registries.client, Claims.of([one.member for one in settled])
 
         async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
             situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
             actions = decide(member.file.manifest, situation)
             return tuple(action for action in actions if claims.owner(action.reference) is member)
 
-        return await together(of(*one) for one in zip(self.members, offers, strict=True))
+        return await together(of(one.member, offer) for one, offer in zip(settled, offers, strict=True))
 
     async def planned(self, parts: Sequence[Part], targets: tuple[str, ...]) -> Plan:
         """Return the plan of these parts, with their bytes filled in, and none that sends too large a layer."""
@@ -121,29 +137,36 @@ class Workspace:
             tuple(dict.fromkeys(warnings)),
         )
 
-    def _offer(self, member: Member, scope: Scope) -> tuple[Offer, Digest | None]:
-        """What offers the images, and the digest of the lock file."""
-        engine = self.registries.engine
-        if scope.locked and engine.daemon_pushes:
+    def _lock(self, member: Member, scope: Scope) -> tuple[Lock | None, Digest | None]:
+        """The lock file, and its digest."""
+        if scope.locked and self.registries.engine.daemon_pushes:
             raise UsageError(
                 "plan --locked: which image a daemon would push, only the source can say",
                 hint="use --engine registry, or leave out --locked",
             )
-        found = read_lock_beside(member.file.name)
-        digest = found[1] if found else None
-        lock = complete_lock(found[0] if found else None, member.file, scope.targets, required=scope.locked)
+        lock, digest = read_lock_beside(member.file.name) or (None, None)
+        check_there(lock, member.file, required=scope.locked)
+        if lock is not None:
+            check_selections(lock, in_need(member.file.manifest, scope.targets))
+        return lock, digest
+
+    def _offer(self, settled: Settled, lock: Lock | None, scope: Scope) -> Offer:
+        engine, member = self.registries.engine, settled.member
         if lock is None:
-            return engine, digest
+            return engine
+        check_complete(lock, member.file.manifest, scope.targets)
         own = frozenset(member.repositories)
-        return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own), digest
+        return LockedOffer(engine, lock.located(member.folder), ask_sources=not scope.locked, own=own)
 
 
-def mentions_of(members: Sequence[Member]) -> list[tuple[Mention, ...]]:
-    """Return for each manifest what the release files that any of them names refer to.
+def mentions_of(members: Sequence[Member], others: Sequence[Member] = ()) -> list[tuple[Mention, ...]]:
+    """Return for each of `members` what the release files that any of them, or of `others`, names refer to.
 
     Raises InvalidInput where they can't be read.
     """
-    read = of_each(lambda member: release_files(member.file.manifest.releases, Path(member.folder)), members)
+    read = of_each(
+        lambda member: release_files(member.file.manifest.releases, Path(member.folder)), [*members, *others]
+    )
     files = tuple(dict.fromkeys(file for some in read for file in some))
     return [
         mentions(files, [repository.path for repository in member.repositories], member.hosts) for member in members
@@ -158,11 +181,13 @@ async def opened(connection: Connection) -> AsyncIterator[Workspace]:
 
 
 @asynccontextmanager
-async def at_work(connection: Connection, members: tuple[Member, ...]) -> AsyncIterator[Workspace]:
-    """Make ready to talk to the registries of manifests that were read."""
+async def at_work(
+    connection: Connection, members: tuple[Member, ...], others: Iterable[Member] = ()
+) -> AsyncIterator[Workspace]:
+    """Make ready to talk to the registries of manifests that were read; see `Workspace`."""
     siblings = [repository for member in members for repository in member.repositories]
     async with connected(connection, members, siblings) as registries:
-        yield Workspace(members, registries)
+        yield Workspace(members, registries, tuple(others))
 
 
 @asynccontextmanager

@@ -60,6 +60,7 @@ def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
         *_repeated_tags(image, at),
         *_unfit_digests(image, at),
         *_unfit_builds(image, at),
+        *_unfit_selector(image, at),
     ]
 
 
@@ -158,6 +159,25 @@ def _platforms(entry: object) -> list[Platform]:
         except ValueError:
             continue
     return found
+
+
+def _unfit_selector(image: object, at: Path) -> Iterator[Contradiction]:
+    select = _get(image, "select")
+    if not isinstance(select, dict | BaseModel):
+        return
+    path = (*at, "select")
+    said = set(select) if isinstance(select, dict) else {"semver", "regex", "newest"}  # a slip may be meant for one
+    if not any(_get(select, key) for key in said - {"exclude", "max"}):
+        yield Contradiction(path, "`select` doesn't say what it chooses", "add `semver`, `regex` or `newest`")
+    if _get(select, "newest") and _get(select, "max"):
+        yield Contradiction((*path, "max"), "`newest` is a bound by itself, so `max` means nothing", "remove it")
+    source = _get(image, "source")
+    if source is None:
+        message = "`select` chooses tags of the image's source, and this image has none"
+        yield Contradiction(path, message, "add `source: ghcr.io/acme/worker`, for example")
+    elif not isinstance(_parsed(source), RegistrySource | None):
+        message = "`select` chooses tags of a repository in a registry, and the image's source is none"
+        yield Contradiction(path, message, "list the tags by name, or give the image such a source")
 
 
 def _parsed(source: object) -> SourceName | None:

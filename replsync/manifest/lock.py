@@ -7,19 +7,20 @@ For a build it is the digest of all that goes into it. A source that the
 manifest pins by digest needs no entry.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import assert_never
 
 from replsync.errors import ReplsyncError, UsageError
-from replsync.manifest.faults import Fault, InvalidManifest, shown
+from replsync.manifest.faults import shown
 from replsync.manifest.labels import is_chosen
-from replsync.manifest.model import Manifest
-from replsync.manifest.source_text import Position, SourceText, decode
-from replsync.manifest.yaml_tree import Empty, MappingPlaces, Places, Value, read_tree
+from replsync.manifest.model import Image, Manifest
+from replsync.manifest.select import chosen_by
 from replsync.oci.build_source import BuildSource
-from replsync.oci.digest import Digest, parse_digest
+from replsync.oci.digest import Digest
+from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import (
     DaemonSource,
@@ -28,29 +29,35 @@ from replsync.oci.source_name import (
     SavedSource,
     SourceName,
     located,
-    parse_written,
     written,
 )
 
-VERSION = 1
 
-_HEADER = "# Written by `replsync lock`: what each source was when it was looked up. Commit it with the manifest."
-_KEYS = ("version", "sources")
-_CONFLICT = re.compile(r"(<{7}|\|{7}|={7}|>{7})( |$)")
-_ANEW = "take the file as it was committed, or remove it and run `replsync lock`"
-_WITHOUT = "remove this line, and run `replsync lock`"
+@dataclass(frozen=True)
+class LockedTags:
+    """The tags that a `select` chose; `by` says which selector that was, of which source (`chosen_by`)."""
+
+    by: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock file that was read: its name, and the digest of each source, which names a tag and no digest."""
+    """A lock file that was read: its name, and the digest of each source, which names a tag and no digest.
+
+    `selected` has what each image's `select` chose, by the image's name;
+    `pushed` what becomes of an image on its way (`lock_pushed`): by the text of
+    the transforms and its digest, the digest that is pushed or what that image is made from.
+    """
 
     name: str
     digests: Mapping[SourceName, Digest]
+    selected: Mapping[str, LockedTags] = field(default_factory=dict)
+    pushed: Mapping[str, Mapping[Digest, str]] = field(default_factory=dict)
 
     def located(self, folder: str) -> "Lock":
         """Return it with paths that start from where that of `folder`, the manifest's, does. Raises InvalidInput."""
-        return Lock(self.name, {located(source, folder): digest for source, digest in self.digests.items()})
+        return replace(self, digests={located(source, folder): digest for source, digest in self.digests.items()})
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class NotRead:
 
 @dataclass(frozen=True)
 class NotLocked:
-    """The manifest needs the source, and the lock doesn't have it."""
+    """The manifest needs it, and the lock doesn't have it."""
 
 
 Finding = Same | Moved | NotRead | NotLocked
@@ -102,21 +109,69 @@ class CheckedSource:
 
 
 @dataclass(frozen=True)
+class SameTags:
+    """The selector chooses what the lock says."""
+
+
+@dataclass(frozen=True)
+class OtherTags:
+    """The selector chooses other tags by now, since its source has others; both sorted."""
+
+    added: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TagsNotRead:
+    """What the selector chooses by now can't be said."""
+
+    error: ReplsyncError
+
+
+SelectionFinding = SameTags | OtherTags | TagsNotRead | NotLocked
+
+
+@dataclass(frozen=True)
+class CheckedSelection:
+    """An image that selects tags, and what became of what the lock says.
+
+    It is NotLocked, too, where the lock has what another selector chose.
+    """
+
+    image: str
+    finding: SelectionFinding
+
+
+@dataclass(frozen=True)
 class LockCheck:
-    """A lock beside its manifest and its sources, all sorted by source; nothing needs what is `superfluous`."""
+    """A lock beside its manifest and its sources, all sorted by source; nothing needs what is `superfluous`.
+
+    `selections` are sorted by image; no image of the manifest selects what is
+    `unselected`. Of the images that `unsaid` stand for the lock doesn't say what is pushed.
+    """
 
     sources: tuple[CheckedSource, ...]
     superfluous: tuple[SourceName, ...]
+    selections: tuple[CheckedSelection, ...] = ()
+    unselected: tuple[str, ...] = ()
+    unsaid: tuple[Recipe, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether the lock fits the manifest, wherever the sources have moved."""
-        return not self.superfluous and not any(isinstance(one.finding, NotLocked) for one in self.sources)
+        findings = [*(one.finding for one in self.sources), *(one.finding for one in self.selections)]
+        return not (self.superfluous or self.unselected or self.unsaid) and not any(
+            isinstance(one, NotLocked) for one in findings
+        )
 
     @property
     def is_current(self) -> bool:
-        """Whether every source that the manifest needs is what the lock says."""
-        return all(isinstance(one.finding, Same) for one in self.sources)
+        """Whether every source that the manifest needs is what the lock says, and every selector chooses the same."""
+        return (
+            all(isinstance(one.finding, Same) for one in self.sources)
+            and all(isinstance(one.finding, SameTags) for one in self.selections)
+            and not self.unsaid
+        )
 
 
 def lock_path(manifest_path: str) -> str:
@@ -136,7 +191,7 @@ def needed(manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
     for image in manifest.images:
         for tag in image.tags:
             source = image.source_of(tag)
-            if source is not None and not _is_pinned(source):
+            if source is not None and not is_pinned(source):
                 labels.setdefault(source, []).append(f"{image.name}:{tag.tag}")
     return {source: tuple(sorted(labels[source])) for source in sorted(labels, key=written)}
 
@@ -144,6 +199,12 @@ def needed(manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
 def missing(lock: Lock, manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
     """Return what is needed and not in the lock, in the form of `needed`."""
     return {source: labels for source, labels in needed(manifest).items() if source not in lock.digests}
+
+
+def locked_tags(lock: Lock | None, image: Image) -> tuple[str, ...] | None:
+    """Return what the lock has for the image's selector; None where it has nothing, or that of another selector."""
+    locked = lock.selected.get(image.name) if lock else None
+    return locked.tags if locked and locked.by == chosen_by(image.select, image.source) else None
 
 
 def superfluous(lock: Lock, manifest: Manifest) -> tuple[SourceName, ...]:
@@ -161,7 +222,9 @@ def renewed(lock: Lock | None, manifest: Manifest, upgrade: Sequence[str]) -> Re
     sources = needed(manifest)
     every = [label for labels in sources.values() for label in labels]
     for pattern in upgrade:
-        if not any(is_chosen(label, pattern) for label in every):
+        if not any(is_chosen(label, pattern) for label in every) and not any(
+            chooses_anew(image, (pattern,)) for image in manifest.images
+        ):
             raise UsageError(
                 f"upgrade {shown(pattern)}: it matches no tag with a source to look up",
                 hint="name IMAGE or IMAGE:TAG as in the manifest, perhaps with *, ? or […]: 'worker:1.*'",
@@ -175,130 +238,51 @@ def renewed(lock: Lock | None, manifest: Manifest, upgrade: Sequence[str]) -> Re
     return Renewal(kept, {source: labels for source, labels in sources.items() if source not in kept})
 
 
-def compared(lock: Lock, manifest: Manifest, found: Mapping[SourceName, Digest | ReplsyncError]) -> LockCheck:
-    """Compare the lock with what its sources are now: `found` has each that the manifest needs and the lock has."""
+def chooses_anew(image: Image, upgrade: Sequence[str]) -> bool:
+    """Whether one of the patterns `upgrade` stands for the image as a whole, and the image selects tags."""
+    return image.select is not None and any(
+        fnmatchcase(image.name, name) and tag in ("", "*") for name, _, tag in (one.partition(":") for one in upgrade)
+    )
+
+
+def compared(
+    lock: Lock,
+    manifest: Manifest,
+    found: Mapping[SourceName, Digest | ReplsyncError],
+    chosen: Mapping[str, Iterable[str] | ReplsyncError] = MappingProxyType({}),
+) -> LockCheck:
+    """Compare the lock with what its sources are now.
+
+    `manifest` has the selected tags; `found` has each source that it needs and
+    the lock has, `chosen` what the selector of each image chooses now, or why that can't be said.
+    """
     checked = tuple(
         CheckedSource(
             source, labels, _finding(lock.digests[source], found[source]) if source in lock.digests else NotLocked()
         )
         for source, labels in needed(manifest).items()
     )
-    return LockCheck(checked, superfluous(lock, manifest))
+    selecting = sorted((image for image in manifest.images if image.select), key=lambda image: image.name)
+    selections = [(image.name, _chosen(locked_tags(lock, image), chosen[image.name])) for image in selecting]
+    return LockCheck(
+        checked,
+        superfluous(lock, manifest),
+        tuple(CheckedSelection(*one) for one in selections),
+        tuple(sorted(lock.selected.keys() - {image.name for image in selecting})),
+    )
 
 
-def lock_text(digests: Mapping[SourceName, Digest]) -> str:
-    """Return the lock file of these sources, which name a tag and no digest: a line for each, sorted.
-
-    No name needs quotes in YAML: it starts with `docker`, `oci` or `build`, and has no blank in it.
-    """
-    lines = [f"  {written(source)}: {digests[source]}" for source in sorted(digests, key=written)]
-    return "\n".join([_HEADER, f"version: {VERSION}", "sources:" if lines else "sources: {}", *lines, ""])
-
-
-def read_lock(data: bytes, name: str) -> Lock:
-    """Return the lock in `data`, the content of the file `name`.
-
-    Raises InvalidManifest with everything that is wrong, sorted by position.
-    """
-    text = decode(data, name, "lock file")
-    conflicts = list(_conflicts(text))
-    if conflicts:
-        raise InvalidManifest(name, conflicts)
-    tree = read_tree(text)
-    if tree is None:
-        raise InvalidManifest(name, [Fault(1, 1, "the file says nothing", _ANEW)])
-    reading = _Reading(text, list(tree.faults), {})
-    reading.file(tree.value, tree.places)
-    if reading.faults:
-        raise InvalidManifest(name, reading.faults)
-    return Lock(name, reading.digests)
+def _chosen(locked: tuple[str, ...] | None, found: Iterable[str] | ReplsyncError) -> SelectionFinding:
+    if locked is None:
+        return NotLocked()
+    if isinstance(found, ReplsyncError):
+        return TagsNotRead(found)
+    old, new = set(locked), set(found)
+    return SameTags() if old == new else OtherTags(tuple(sorted(new - old)), tuple(sorted(old - new)))
 
 
-@dataclass(frozen=True)
-class _Reading:
-    text: SourceText
-    faults: list[Fault]
-    digests: dict[SourceName, Digest]
-
-    def file(self, value: Value, places: Places) -> None:
-        if not isinstance(value, dict) or not isinstance(places, MappingPlaces):
-            self._fault(_start(places), f"the file is {_said(value)}, expected `version` and `sources`", _ANEW)
-            return
-        if "version" in value:
-            self._version(value["version"], _start(places.values["version"]))
-        if "sources" in value:
-            self._sources(value["sources"], places.values["sources"])
-        for key in _KEYS:
-            if key not in value:
-                self._fault(places.start, f"the file has no `{key}`", _ANEW)
-        for key in value.keys() - set(_KEYS):
-            self._fault(places.keys[key], f"the file has the unknown key {shown(key)}", "remove it")
-
-    def _version(self, value: Value, position: Position) -> None:
-        if value == str(VERSION):
-            return
-        if isinstance(value, str) and re.fullmatch("[1-9][0-9]*", value):
-            # What else seems wrong may be right in that version.
-            message = f"this is a lock file of version {shown(value)}, this replsync reads {VERSION}"
-            fault = self.text.fault(position, message, "a newer replsync wrote it: upgrade replsync")
-            raise InvalidManifest(self.text.name, [fault])
-        self._fault(position, f"`version` is {_said(value)}, expected the number {VERSION}", _ANEW)
-
-    def _sources(self, value: Value, places: Places) -> None:
-        if not isinstance(value, dict) or not isinstance(places, MappingPlaces):
-            message = f"`sources` is {_said(value)}, expected a digest for each source"
-            self._fault(_start(places), message, "write `sources: {}`, and run `replsync lock`")
-            return
-        for key, stated in value.items():
-            source = self._source(key, places.keys[key])
-            digest = self._digest(key, stated, _start(places.values[key]))
-            if source is not None and digest is not None:
-                self.digests[source] = digest
-
-    def _source(self, key: str, position: Position) -> SourceName | None:
-        try:
-            return _locked_source(key)
-        except ValueError as error:
-            self._fault(position, f"the source {shown(key)}: {error}", _WITHOUT)
-            return None
-
-    def _digest(self, key: str, value: Value, position: Position) -> Digest | None:
-        try:
-            return parse_digest(value if isinstance(value, str) else "")
-        except ValueError:
-            message = f"the digest of {shown(key)} is {_said(value)}, expected `sha256:` and 64 lower-case hex digits"
-            self._fault(position, message, _WITHOUT)
-            return None
-
-    def _fault(self, position: Position, message: str, proposal: str) -> None:
-        self.faults.append(self.text.fault(position, message, proposal))
-
-
-def _conflicts(text: SourceText) -> Iterator[Fault]:
-    """Where git left a conflict: once for each, however many markers it has; no entry looks like a marker."""
-    marked = [number for number, line in enumerate(text.lines, 1) if _CONFLICT.match(line)]
-    for number in [number for number in marked if text.lines[number - 1].startswith("<")] or marked[:1]:
-        yield text.fault(Position(number, 1), "this is a merge conflict", "take either side, and run `replsync lock`")
-
-
-def _locked_source(text: str) -> SourceName:
-    """Read a source as a lock file has it. Raises ValueError that says what is wrong."""
-    source = parse_written(text)
-    if _is_pinned(source):
-        raise ValueError("it is pinned by its digest, and needs no entry")
-    match source:
-        case RegistrySource(Reference(tag=None)) | DaemonSource(Reference(tag=None)):
-            raise ValueError("it names no tag")
-        case SavedSource(name=Reference(tag=None)):
-            raise ValueError("it names no tag")
-        case _ if written(source) != text:
-            # One way to write each, so that none can be there twice.
-            raise ValueError(f"in a lock file it is written {shown(written(source))}")
-        case _:
-            return source
-
-
-def _is_pinned(source: SourceName) -> bool:
+def is_pinned(source: SourceName) -> bool:
+    """Whether the source names what it is by digest or image ID, so that nothing is to be looked up."""
     match source:
         case RegistrySource(reference):
             return reference.digest is not None
@@ -320,21 +304,3 @@ def _finding(old: Digest, found: Digest | ReplsyncError) -> Finding:
             return Same(old)
         case _:
             return Moved(old, found)
-
-
-def _said(value: Value) -> str:
-    match value:
-        case str():
-            return shown(value)
-        case Empty():
-            return "empty"
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-        case _:
-            assert_never(value)
-
-
-def _start(places: Places) -> Position:
-    return places if isinstance(places, Position) else places.start

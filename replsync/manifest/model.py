@@ -38,6 +38,7 @@ from replsync.manifest.grammar import (
     Truth,
     refused,
 )
+from replsync.manifest.select import Select
 from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import LayoutSource, RegistrySource, SourceName, pinned, source_for_tag
 
@@ -162,6 +163,12 @@ class Image(_Part):
         description="Tags that the registry should have. One with neither a source nor a digest must merely exist.",
         examples=[["1.10", {"tag": "1.11.0", "source": "docker-daemon:worker:dev"}]],
     )
+    select: Select | None = Field(
+        default=None,
+        description="Which of the source's tags are taken besides those under `tags`, by the same names. It needs a "
+        "source that is a repository in a registry.",
+        examples=[{"semver": ">=1.8 <2", "newest": 5}],
+    )
     retired: tuple[Retired, ...] = Field(
         default=(),
         description="Tags that should be replaced by a tombstone: an empty image that says what it replaced and why.",
@@ -202,8 +209,8 @@ class Policy(_Part):
 
     unlisted: Literal["report", "ignore", "tombstone"] = Field(
         default="report",
-        description="What happens to tags that a listed image has in the registry and that this file doesn't name: "
-        "they are reported, ignored, or replaced by a tombstone.",
+        description="What happens to tags that a listed image has in the registry and that this file doesn't name, "
+        "nor another manifest of the same run: they are reported, ignored, or replaced by a tombstone.",
         examples=["report"],
     )
     max_tombstones: Count = Field(
@@ -299,7 +306,8 @@ class Manifest(_Part):
     )
     transfer: Transfer = Field(
         default=Transfer(),
-        description="How layers are sent: requests at once, and the size of each.",
+        description="How layers are sent: requests at once, and the size of each. Of several manifests in one run the "
+        "most careful counts for all.",
         examples=[{"parallelism": 8, "max_chunk_size": "100MB"}],
     )
     images: Annotated[tuple[Image, ...], AfterValidator(_some)] = Field(

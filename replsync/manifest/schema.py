@@ -46,6 +46,9 @@ def manifest_schema() -> dict[str, Any]:
         {"required": ["tags"], "properties": {"tags": {"minItems": 1}}},
         {"required": ["retired"], "properties": {"retired": {"minItems": 1}}},
     ]
+    parts["Image"]["dependentRequired"] = {"select": ["source"]}
+    parts["Select"]["anyOf"] = [{"required": [key]} for key in ("semver", "regex", "newest")]
+    parts["Select"]["not"] = {"required": ["newest", "max"]}
     parts = {name: parts[name] for name in sorted(parts)}
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "replicated-images.yaml", "$defs": parts}
 

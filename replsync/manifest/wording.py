@@ -10,18 +10,19 @@ from pydantic_core import ErrorDetails
 from replsync.manifest.build import Build
 from replsync.manifest.faults import shown
 from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag, Transfer
+from replsync.manifest.select import Select
 from replsync.manifest.yaml_tree import Empty
 
 Path = tuple[str | int, ...]
 
-_LONGEST_KEY = max(
-    len(key) for part in (Manifest, Policy, Transfer, Image, Tag, Retired, Build) for key in part.model_fields
-)
+_MODELS = (Manifest, Policy, Transfer, Image, Select, Tag, Retired, Build)
+_LONGEST_KEY = max(len(key) for part in _MODELS for key in part.model_fields)
 
 _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "images": (Image, "an image"),
     "policy": (Policy, "`policy`"),
     "transfer": (Transfer, "`transfer`"),
+    "select": (Select, "`select`"),
     "tags": (Tag, "a tag"),
     "retired": (Retired, "a retired tag"),
     "build": (Build, "`build`"),
@@ -31,6 +32,7 @@ _LISTS = {
     "tags": "a list of tags",
     "retired": "a list of retired tags",
     "mutable": "a list of patterns",
+    "exclude": "a list of patterns",
     "platforms": "a list of platforms",
     "releases": "a list of patterns of files",
     "registry_aliases": "a list of registries",
@@ -40,6 +42,7 @@ _ENTRIES = {
     "tags": "a tag, or a mapping with `tag`",
     "retired": "a mapping with `tag` and `reason`",
     "mutable": "a pattern",
+    "exclude": "a pattern",
     "platforms": "a platform",
     "releases": "a pattern of files",
     "registry_aliases": "a registry",
@@ -134,6 +137,10 @@ def _expected(path: Path) -> str:
             return "`report`, `ignore` or `tombstone`"
         case ("version",):
             return f"the number {VERSION}"
+        case (*_, "select"):
+            return "a mapping with `semver`, `regex` or `newest`"
+        case (*_, "select", "newest" | "max"):
+            return "a whole number from 1"
         case ("policy", "max_tombstones") | ("transfer", "parallelism"):
             return "a whole number"
         case ("policy", "max_layer_size") | ("transfer", _):
@@ -147,7 +154,7 @@ def _expected(path: Path) -> str:
 def _reshaped(path: Path, value: object) -> str | None:
     """A proposal for a value of the wrong type."""
     match path, value:
-        case (*_, "tags" | "mutable" | "releases" | "registry_aliases" as key), str() if value:
+        case (*_, "tags" | "mutable" | "exclude" | "releases" | "registry_aliases" as key), str() if value:
             return f"write `{key}: [{value}]`"
         case (*_, "build"), str() if value:
             return f"write `build: {{context: {value}}}`"
@@ -157,6 +164,8 @@ def _reshaped(path: Path, value: object) -> str | None:
             return f"write `- name: {value}`"
         case (*_, "retired", int()), str() if value:
             return f'write `{{tag: {value}, reason: "…"}}`: a retired tag needs a reason'
+        case (*_, "select"), str() if value:
+            return f'write `select: {{semver: "{value}"}}`'
         case ("policy",), str() if value:
             return f"write `policy: {{unlisted: {value}}}`"
         case ((), _) | (("version",), str()):

@@ -14,6 +14,9 @@ from replsync.oci.digest import Digest, parse_digest
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+# Signatures and attestations of an image, where a registry has no referrers API (distribution-spec, "Referrers Tag
+# Schema"; cosign's names, which end with .sig, .att or .sbom, are of the same form).
+_REFERRERS = re.compile(r"sha(256|512)-[0-9a-f]{32,}")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
 
@@ -28,6 +31,11 @@ def is_path(text: str) -> bool:
 def is_tag(text: str) -> bool:
     """Whether `text` is a tag: at most 128 of `A-Za-z0-9_.-`, not starting with `.` or `-`."""
     return bool(_TAG.fullmatch(text))
+
+
+def is_referrers_tag(tag: str) -> bool:
+    """Whether `tag` stands for what refers to an image, such as its signatures, and for no image."""
+    return bool(_REFERRERS.match(tag))
 
 
 def is_host(text: str) -> bool:

@@ -67,6 +67,11 @@ class Claims:
         repository = Repository(self._names.get(tag.repository.host, tag.repository.host), tag.repository.path)
         return self._tags.get(repository.tagged(tag.tag or "")) or self._images.get(repository)
 
+    def is_named_elsewhere(self, tag: Reference, member: Member) -> bool:
+        """Whether another member than this one lists or retires `tag`."""
+        repository = Repository(self._names.get(tag.repository.host, tag.repository.host), tag.repository.path)
+        return self._tags.get(repository.tagged(tag.tag or ""), member) is not member
+
 
 def contradictions(members: Sequence[Member]) -> tuple[InvalidManifest, ...]:
     """Return what members say against one another, as faults of the later one.

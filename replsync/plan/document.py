@@ -36,7 +36,8 @@ class Plan:
     """What `apply` would do. `created_at` is RFC 3339 in UTC; `actions` are sorted by repository and tag.
 
     `targets` are the patterns that chose a part of what the manifest says, none
-    where it is all of it. `warnings` are about the plan as a whole.
+    where it is all of it. `warnings` are about the plan as a whole, and so are
+    `notes`, which are no reason to worry.
     """
 
     tool: str
@@ -46,6 +47,7 @@ class Plan:
     engine: EngineName = "registry"
     targets: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def summary(self) -> dict[Kind, int]:
@@ -119,6 +121,7 @@ def _body(plan: Plan) -> dict[str, Any]:
         "manifests": [asdict(manifest) for manifest in plan.manifests],
         "targets": list(plan.targets),
         "warnings": list(plan.warnings),
+        "notes": list(plan.notes),
         "summary": {str(kind): count for kind, count in plan.summary.items()},
         "actions": [_action(action) for action in plan.actions],
     }

@@ -101,6 +101,7 @@ def _plan(document: dict[str, Any]) -> Plan:
         document["engine"],
         tuple(document["targets"]),
         tuple(document["warnings"]),
+        tuple(document["notes"]),
     )
     for action in plan.actions:
         _check(action, plan)

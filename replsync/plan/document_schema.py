@@ -106,6 +106,7 @@ def plan_schema() -> dict[str, Any]:
             },
             targets={"description": "The patterns that chose a part of it.", "type": "array", "items": _TEXT},
             warnings={"description": "What is to be known of the plan.", "type": "array", "items": _TEXT},
+            notes={"description": "What is to be known besides.", "type": "array", "items": _TEXT},
             summary=_object("How many actions of each kind.", **{str(kind): _COUNT for kind in Kind}),
             actions={
                 "description": "Sorted by repository and tag.",

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest
+from replsync.manifest.select import Select
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
@@ -30,6 +31,7 @@ from replsync.plan.action import Action, Bury, Copy, Kind, State
 from replsync.plan.comparing import buried, state_of
 
 UNLISTED_REASON = "not listed in the manifest"
+UNSELECTED_REASON = "it fits `select`, which doesn't choose it now; it is retired below `retired`, and by nothing else"
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,9 @@ def _unlisted(
     image: Image, reference: Reference, state: TagState, situation: Situation, bury: bool
 ) -> tuple[Action, ...]:
     match state:
+        case Present() if image.select and _fits(image.select, reference):
+            before = state_of(state)
+            return (Action(Kind.UNLISTED, image.name, reference, before, before, UNSELECTED_REASON),)
         case Present() if bury:
             return (_tombstone(image, reference, state, UNLISTED_REASON, situation),)
         case Present():
@@ -239,6 +244,13 @@ def _unlisted(
             return ()
         case _:
             assert_never(state)
+
+
+def _fits(select: Select, reference: Reference) -> bool:
+    """What a selector stops choosing, because its source has newer tags or lost some, nobody decided to retire."""
+    from replsync.manifest.selecting import fits  # here: few manifests select tags
+
+    return fits(select, reference.tag or "")
 
 
 def _tombstone(

@@ -87,6 +87,7 @@ def _notes(plan: Plan) -> Iterable[str]:
     yield from (f"Warning: {clean(warning)}" for warning in plan.warnings[:named])
     if len(plan.warnings) > named:
         yield f"Warning: and {len(plan.warnings) - named} more; --format json has them all."
+    yield from (f"Note: {clean(note)}." for note in plan.notes)
     missed = [
         plan.name_of(action) for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None
     ]

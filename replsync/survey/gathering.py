@@ -5,7 +5,6 @@ only where those differ is more read. A tag that isn't in the target's list cost
 nothing there, and its source's image manifest is read at once.
 """
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Protocol
@@ -16,7 +15,7 @@ from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
 from replsync.oci.recipe import Recipe
-from replsync.oci.reference import Reference, Repository
+from replsync.oci.reference import Reference, Repository, is_referrers_tag
 from replsync.oci.source_name import RegistrySource, located, spoken
 from replsync.oci.tag_state import (
     Absent,
@@ -36,9 +35,6 @@ from replsync.registry.inventory import read_tag, restorable
 from replsync.registry.together import together
 from replsync.sources.image_source import Content
 
-# Signatures and attestations of an image, where a registry has no referrers API (distribution-spec, "Referrers Tag
-# Schema"; cosign's names are of the same form).
-_REFERRERS = re.compile(r"sha(256|512)-[0-9a-f]{32,}")
 _NO_LIST = "if this registry lists no tags, or not to you, set policy.unlisted: ignore"
 
 
@@ -117,7 +113,7 @@ def _others(image: Image, there: Iterable[str], patterns: Sequence[str]) -> list
     return [
         tag
         for tag in sorted(there)
-        if tag not in named and not _REFERRERS.match(tag) and is_among(f"{image.name}:{tag}", patterns)
+        if tag not in named and not is_referrers_tag(tag) and is_among(f"{image.name}:{tag}", patterns)
     ]
 
 

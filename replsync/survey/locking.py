@@ -1,11 +1,13 @@
 """Looks up the sources for a lock file, and offers to a plan what the lock file says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import assert_never
 
-from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, UsageError
-from replsync.manifest.lock import Lock, LockCheck, compared, needed
+from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, SignInError, UsageError
+from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
+from replsync.manifest.lock_pushed import USUAL, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest
@@ -104,8 +106,10 @@ class LockedOffer:
     ) -> Resolved:
         if locked and not self.daemon_pushes:
             is_whole = held == locked and not transforms.platforms
-            if transforms == AS_IT_IS or is_whole or not self._ask_sources:
+            if transforms == AS_IT_IS or is_whole:
                 return Resolved(name, locked, transforms=transforms)
+            if not self._ask_sources:
+                return self._as_said(name, transforms)
         if self._may_ask(name):
             try:
                 return await self._offer.identify(Recipe(name, transforms), held)
@@ -118,9 +122,27 @@ class LockedOffer:
                 f"look up {name}: which of its images the daemon would push, only the source can say",
                 hint="use --engine registry, or let the sources be asked",
             )
-        if name.reference.digest is None:
+        return self._as_said(name, transforms)
+
+    def _as_said(self, name: RegistrySource, transforms: Transforms) -> Resolved:
+        """What would be pushed, by what the lock says of changes to this digest."""
+        digest = name.reference.digest
+        if digest is None:
             raise self._unknown(name)
-        return Resolved(name, name.reference.digest, transforms=transforms)
+        said = said_of(self._lock, digest, transforms)
+        if said is None:
+            raise InvalidInput(
+                f"look up {name}: {self._lock.name} does not say what is pushed of it with "
+                f"{transforms_text(transforms)}",
+                hint="run `replsync lock`",
+            )
+        if said == digest:
+            return Resolved(name, digest, transforms=transforms)
+        notes = (f"it is changed as {self._lock.name} says: {transforms_text(transforms)}",)
+        if " " in said:
+            return Resolved(name, None, transforms=transforms, notes=notes, made_from=said)
+        whole = None if transforms.platforms else digest
+        return Resolved(name, Digest(said), whole=whole, transforms=transforms, notes=notes)
 
     async def _build(self, recipe: Recipe, name: BuildSource, locked: Digest | None, held: Digest | None) -> Resolved:
         if not self._ask_sources:
@@ -179,7 +201,8 @@ async def look_up(
     async def one(source: SourceName) -> Digest | ReplsyncError:
         try:
             resolved = await offer.identify(Recipe(located(source, folder)))
-            await offer.content(resolved.recipe)
+            if not isinstance(source, BuildSource):  # what is going to be built need not be buildable here
+                await offer.content(resolved.recipe)
         except ReplsyncError as error:
             return error
         # Where a daemon pushes, `config` is one platform's: the lock is the same whoever pushes.
@@ -194,7 +217,43 @@ async def look_up(
     return dict(zip(names, await together(map(one, names)), strict=True))
 
 
-async def check(lock: Lock, manifest: Manifest, offer: Offer, folder: str = "") -> LockCheck:
-    """Look up each source that the lock has and the manifest, in `folder`, needs, and compare."""
+async def check(
+    lock: Lock,
+    manifest: Manifest,
+    offer: Offer,
+    folder: str = "",
+    chosen: Mapping[str, Iterable[str] | ReplsyncError] = MappingProxyType({}),
+) -> LockCheck:
+    """Look up each source that the lock has and the manifest, in `folder`, needs, and compare; see `compared`."""
     found = await look_up((source for source in needed(manifest) if source in lock.digests), offer, folder)
-    return compared(lock, manifest, found)
+    return replace(compared(lock, manifest, found, chosen), unsaid=unsaid(lock, manifest))
+
+
+async def what_is_pushed(
+    old: Lock | None, renewal: Renewal, manifest: Manifest, digests: Mapping[SourceName, Digest], offer: Offer
+) -> dict[str, dict[Digest, str]]:
+    """Say what becomes of each image that the manifest changes on its way, in the form of a lock file.
+
+    `digests` are those of the sources now. What `old` says of those that are
+    kept is taken from there. Raises ReplsyncError where it can't be said; a
+    source that the manifest pins may be gone.
+    """
+    found: dict[str, dict[Digest, str]] = {}
+    kept = set(renewal.kept.values())
+    looked_up = set(digests.values())
+
+    async def one(changes: str, digest: Digest, recipe: Recipe) -> None:
+        said = said_of(old, digest, recipe.transforms) if old else None
+        if said is None or (said == digest and digest not in kept):
+            try:
+                resolved = await offer.identify(recipe)
+            except (RegistryError, SignInError):
+                if digest in looked_up:
+                    raise
+                return
+            said = resolved.digest or resolved.made_from
+        if said is not None and (said != digest or recipe.transforms != USUAL):
+            found.setdefault(changes, {})[digest] = said
+
+    await together(one(*key, recipe) for key, recipe in to_be_said(manifest, digests).items())
+    return found

@@ -379,7 +379,7 @@ def test_a_context_that_changes_while_it_is_built_is_not_pushed(at_buildx: Site)
 def test_the_lock_file_holds_what_goes_into_it(at_classic: Site) -> None:
     site, workplace = at_classic, at_classic.workplace
     site.write("1", {"tag": "2", "build": {"context": "worker", "args": {"V": "a b"}}})
-    assert workplace.run("lock").returncode == 0
+    assert workplace.run("lock", env={"DOCKER_HOST": "unix:///nowhere"}).returncode == 0
     lock = (workplace.folder / "replicated-images.lock.yaml").read_text()
     assert re.findall(r"^  (build:\S+): sha256:[0-9a-f]{64}$", lock, re.MULTILINE) == [
         "build:./worker",

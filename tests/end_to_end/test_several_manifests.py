@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.end_to_end.proxy import Asked, Reaction, error
 from tests.end_to_end.workplace import Done, Workplace, assert_refused
 from tests.plan.tampering import Document, signed, written
 from tests.servers.images import BuiltImage, build_image
+from tests.servers.layouts import write_layout
 from tests.servers.push import push
 from tests.servers.registry import RegistryServer
 from tests.servers.sandbox import RunningSandbox, StartSandbox
@@ -168,6 +170,10 @@ def test_a_release_of_one_protects_the_tags_of_the_other(two: Two) -> None:
     kinds = two.kinds(*BOTH)
     assert kinds[f"{two.repository(A)}:0"] == "tombstone"
     assert kinds[f"{two.repository(B)}:0"] == "blocked"
+    done = two.run("retire", f"{two.repository(B)}:0", "--reason", "x", *BOTH, "--auto-approve")
+    assert (done.returncode, "kots/app.yaml:3" in done.stdout) == (7, True), done.stdout + done.stderr
+    done = two.done("retire", f"{two.repository(B)}:0", "--reason", "x", *BOTH, "--edit-only")
+    assert "the plan will be blocked" in done.stderr
 
 
 def test_a_registry_that_fails_is_no_matter_to_the_other(
@@ -222,6 +228,8 @@ def test_all_faults_of_all_files_are_told_at_once(two: Two) -> None:
     shutil.copy(folder / "b.yaml", folder / "c.yaml")
     (folder / "compose.yaml").write_text("services: {}\n")
     (folder / "empty.yaml").write_text("")
+    nameless = {"version": 1, "images": [{"name": "worker", "tags": ["1"]}]}
+    (folder / "nameless.yaml").write_text(json.dumps(nameless))
     (folder / "gone.yaml").symlink_to("nowhere")
     for command in (["validate"], ["plan"]):
         done = two.run(*command, "-f", "stacks")
@@ -229,8 +237,10 @@ def test_all_faults_of_all_files_are_told_at_once(two: Two) -> None:
         assert "stacks/compose.yaml:1:1: " in done.stderr
         assert "stacks/empty.yaml:1:1: the file is empty" in done.stderr
         assert "read the manifest stacks/gone.yaml: there is no such file" in done.stderr
+        assert f"stacks/c.yaml:9:5: `worker:1` belongs to {B}:" in done.stderr
+        told = "find the application: the manifest names no `app` (stacks/nameless.yaml)" in done.stderr
+        assert told == (command != ["validate"])
         assert "Traceback" not in done.stderr
-    assert f"stacks/c.yaml:9:5: `worker:1` belongs to {B}:" in two.run("validate", "-f", "stacks").stderr
 
 
 def test_lock_files_and_releases_that_cannot_be_read_are_told_at_once(two: Two) -> None:
@@ -342,6 +352,27 @@ def test_no_lock_file_is_written_where_a_source_of_one_is_missing(two: Two) -> N
     two.write(B, {"name": "worker", "tags": [{"tag": "1", "source": f"{two.repository(B, 'upstream')}:none"}]})
     assert two.run("lock", *BOTH).returncode == 1
     assert list(two.workplace.folder.glob("**/*.lock.yaml")) == []
+
+
+def test_paths_of_each_start_from_its_own_folder(two: Two, skopeo: Skopeo) -> None:
+    files = {"one/m.yaml": (A, OLD), "two/m.yaml": (B, NEW)}
+    for path, (name, image) in files.items():
+        write_layout(two.workplace.folder / Path(path).parent / "image", {"1": image})
+        worker = {"name": "worker", "tags": [{"tag": "1", "source": "oci:image:1"}]}
+        two.write(path, worker, app=two.app(name), registry=two.at(name).host)
+    every = [option for path in files for option in ("-f", path)]
+    two.done("lock", *every)
+    two.done("lock", "--check", *every)
+    two.done("apply", *every, "--auto-approve")
+    assert (digest(two, skopeo, A, "1"), digest(two, skopeo, B, "1")) == (OLD.digest, NEW.digest)
+
+
+def test_runs_that_name_them_in_another_order_do_not_wait_for_each_other(two: Two) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        orders = (BOTH, (*BOTH[2:], *BOTH[:2]))
+        runs = list(pool.map(lambda order: two.run("apply", *order, "--auto-approve"), orders))
+    assert [run.returncode for run in runs] == [0, 0], [run.stderr for run in runs]
+    two.done("plan", *BOTH, "--detailed-exitcode")
 
 
 # Commands of one tag

@@ -60,8 +60,27 @@ def images(draw: st.DrawFn, name: str) -> dict[str, Any]:
         image["mutable"] = draw(st.lists(st.sampled_from(["latest", "edge-*", "1.?", "[0-9]*", "*"])))
     daemon = image.get("source", "").startswith("docker-daemon:")
     image["tags"] = [draw(tags(tag, daemon)) for tag in listed[:cut]]
+    if "source" in image and not daemon and draw(st.booleans()):
+        image["select"] = draw(selectors())
     image["retired"] = [{"tag": tag, "reason": draw(REASONS)} for tag in listed[cut:]]
     return image
+
+
+@st.composite
+def selectors(draw: st.DrawFn) -> dict[str, Any]:
+    """A `select` without contradictions."""
+    select: dict[str, Any] = {}
+    if draw(st.booleans()):
+        select["semver"] = draw(st.sampled_from([">=1.8 <2", "^1.2", "~1.2 || 1.x", "1.2 - 1.4", "*", ">=2.0.0-0 <3"]))
+    if draw(st.booleans()):
+        select["regex"] = draw(st.sampled_from(["[0-9.]+", "(?P<version>.*?)(-alpine)?", "v.*"]))
+    if draw(st.booleans()):
+        select["exclude"] = draw(st.lists(st.sampled_from(["*-debug", "1.?", "0.*"]), max_size=2))
+    if not select.keys() & {"semver", "regex"} or draw(st.booleans()):
+        select["newest"] = draw(st.integers(1, 10_000))
+    elif draw(st.booleans()):
+        select["max"] = draw(st.integers(1, 10_000))
+    return select
 
 
 @st.composite

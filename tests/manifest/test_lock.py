@@ -1,5 +1,6 @@
 """The lock file: its text, what it has to hold, and everything that can be wrong with it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,9 +9,24 @@ from hypothesis import strategies as st
 
 from replsync.errors import InvalidInput, UsageError
 from replsync.manifest.faults import Fault, InvalidManifest
-from replsync.manifest.lock import Lock, Renewal, lock_path, lock_text, missing, needed, read_lock, renewed, superfluous
+from replsync.manifest.lock import (
+    Lock,
+    LockedTags,
+    Renewal,
+    chooses_anew,
+    lock_path,
+    locked_tags,
+    missing,
+    needed,
+    renewed,
+    superfluous,
+)
+from replsync.manifest.lock_pushed import said_of, to_be_said, transforms_text, unsaid
+from replsync.manifest.lock_text import lock_text, read_lock
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest, sha256
+from replsync.oci.platform import parse_platform
+from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import SourceName, parse_source
 from tests.manifest.strategies import DIGESTS, TAGS, manifests
 
@@ -45,6 +61,10 @@ def manifest(*images: dict[str, Any]) -> Manifest:
 
 def lock(*sources: str) -> Lock:
     return Lock(NAME, {named(source): sha256(source.encode()) for source in sources})
+
+
+def text_of(digests: Mapping[SourceName, Digest]) -> str:
+    return lock_text(Lock(NAME, digests))
 
 
 def fault_of(text: str) -> Fault:
@@ -83,7 +103,7 @@ def test_a_lock_has_a_line_for_each_source_sorted_by_name() -> None:
         named("docker-daemon:worker:dev"): TWO,
         named("docker://[::1]:5000/a/b:1"): ONE,
     }
-    assert lock_text(digests) == (
+    assert text_of(digests) == (
         f"{HEADER}version: 1\n"
         "sources:\n"
         f"  docker-daemon:worker:dev: {TWO}\n"
@@ -95,31 +115,174 @@ def test_a_lock_has_a_line_for_each_source_sorted_by_name() -> None:
 
 
 def test_a_lock_of_nothing_says_so() -> None:
-    assert lock_text({}) == f"{HEADER}version: 1\nsources: {{}}\n"
+    assert text_of({}) == f"{HEADER}version: 1\nsources: {{}}\n"
 
 
 @given(LOCKED)
 def test_what_is_written_is_what_is_read(digests: dict[SourceName, Digest]) -> None:
-    assert read_lock(lock_text(digests).encode(), NAME) == Lock(NAME, digests)
+    assert read_lock(text_of(digests).encode(), NAME) == Lock(NAME, digests)
 
 
 @given(LOCKED, st.randoms(use_true_random=False))
 def test_the_text_does_not_depend_on_the_order(digests: dict[SourceName, Digest], random: Any) -> None:
     shuffled = list(digests.items())
     random.shuffle(shuffled)
-    assert lock_text(dict(shuffled)) == lock_text(digests)
+    assert text_of(dict(shuffled)) == text_of(digests)
 
 
 @given(LOCKED)
 def test_every_source_has_its_own_line_and_they_are_sorted(digests: dict[SourceName, Digest]) -> None:
-    keys = [line.strip().rpartition(": ")[0] for line in lock_text(digests).splitlines()[3:]]
+    keys = [line.strip().rpartition(": ")[0] for line in text_of(digests).splitlines()[3:]]
     assert keys == sorted(map(str, digests))
+
+
+BY = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" '\""), min_size=1, max_size=60)
+SELECTED = st.dictionaries(
+    st.sampled_from(["worker", "tools/migrate", "null", "1.10", "on"]),
+    st.builds(
+        LockedTags, BY.map(str.strip).filter(bool), st.sets(TAGS, max_size=5).map(lambda tags: tuple(sorted(tags)))
+    ),
+)
+MADE = DIGESTS | DIGESTS.map(lambda digest: f"{digest} split to 1900000000")
+PUSHED = st.dictionaries(
+    st.sampled_from(["attestations strip", "attestations keep, platforms linux/amd64, layers split over 5"]),
+    st.dictionaries(DIGESTS.map(Digest), MADE, min_size=1, max_size=4),
+)
+LOCKS = st.builds(Lock, st.just(NAME), LOCKED, SELECTED, PUSHED)
+
+
+@given(LOCKS)
+@example(Lock(NAME, {}, {"worker": LockedTags("it's: # \"x\", 'y'", ())}, {}))
+@example(Lock(NAME, {}, {"worker": LockedTags("x", ("0x1f", "1.10", "1e3", "2024-01-01", "null", "true"))}, {}))
+def test_a_whole_lock_that_is_written_is_what_is_read(lock: Lock) -> None:
+    assert read_lock(lock_text(lock).encode(), NAME) == lock
+
+
+def test_a_lock_has_what_was_selected_and_what_is_pushed_in_sections_of_their_own() -> None:
+    source = named("ghcr.io/acme/worker:1.10")
+    selected = {"worker": LockedTags('semver "1.x", of docker://ghcr.io/acme/worker', ("1.9", "1.10"))}
+    pushed = {"attestations strip, platforms linux/amd64": {ONE: TWO, TWO: f"{TWO} split to 5"}}
+    assert lock_text(Lock(NAME, {source: ONE}, selected, pushed)) == (
+        f"{HEADER}version: 1\n"
+        "selected:\n"
+        "  worker:\n"
+        "    by: 'semver \"1.x\", of docker://ghcr.io/acme/worker'\n"
+        "    tags:\n"
+        "      - 1.10\n"
+        "      - 1.9\n"
+        "sources:\n"
+        f"  {source}: {ONE}\n"
+        "pushed:\n"
+        "  attestations strip, platforms linux/amd64:\n"
+        + "".join(sorted([f"    {ONE}: {TWO}\n", f"    {TWO}: {TWO} split to 5\n"]))
+    )
+
+
+END = "sources: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "said"),
+    [
+        ("selected: []\n", 2, 11, "`selected` is a list, expected `by` and `tags`"),
+        ("selected:\n", 2, 1, "`selected` is empty"),
+        ("selected: {A: {by: x, tags: []}}\n", 2, 12, "`A` is not the name of an image"),
+        ("selected: {a: x}\n", 2, 15, "is `x`, expected a mapping of `by` and `tags`"),
+        ("selected: {a: {by: x}}\n", 2, 15, "expected a mapping of `by` and `tags`"),
+        ("selected: {a: {by: x, tags: [], more: x}}\n", 2, 15, "expected a mapping of `by` and `tags`"),
+        ("selected: {a: {by: [], tags: []}}\n", 2, 20, "`by` is a list, expected a text"),
+        ("selected: {a: {by: x, tags: 1.0}}\n", 2, 29, "`tags` is `1.0`, expected a list of tags"),
+        ("selected: {a: {by: x, tags: [1.0, -x]}}\n", 2, 35, "`-x` is not a tag"),
+        ("selected: {a: {by: x, tags: [[]]}}\n", 2, 30, "a list is not a tag"),
+        ("selected: {a: {by: x, tags: [1.0, 2.0, 1.0]}}\n", 2, 40, "the tag `1.0` is there twice"),
+        ("pushed: x\n", 2, 9, "`pushed` is `x`, expected what becomes of images"),
+        ("pushed: {strip: x}\n", 2, 17, "what is pushed with `strip` is `x`, expected a mapping"),
+        (f"pushed: {{strip: {{x: '{ONE}'}}}}\n", 2, 18, "is `x`, expected `sha256:`"),
+        (f"pushed: {{strip: {{'{ONE}': x}}}}\n", 2, 93, "becomes is `x`, expected a digest"),
+        (f"pushed: {{strip: {{'{ONE}': '{ONE} split to 0'}}}}\n", 2, 93, "expected a digest"),
+        (f"pushed: {{strip: {{'{ONE}': }}}}\n", 2, 18, "becomes is empty, expected a digest"),
+    ],
+)
+def test_a_fault_in_the_other_sections_is_told_with_its_place(text: str, line: int, column: int, said: str) -> None:
+    fault = fault_of(f"version: 1\n{text}{END}")
+    assert (fault.line, fault.column) == (line, column), fault
+    assert said in fault.message
+    assert "`replsync lock`" in (fault.proposal or "")
+
+
+def test_a_selection_is_taken_from_the_lock_where_it_is_of_this_selector() -> None:
+    image = manifest({**WORKER, "select": {"semver": "1.x"}}).images[0]
+    by = 'semver "1.x", of docker://ghcr.io/acme/worker'
+    assert locked_tags(None, image) is None
+    assert locked_tags(Lock(NAME, {}), image) is None
+    assert locked_tags(Lock(NAME, {}, {"worker": LockedTags(by, ("1.9",))}), image) == ("1.9",)
+    for other in ('semver "2.x", of docker://ghcr.io/acme/worker', 'semver "1.x", of docker://ghcr.io/acme/other'):
+        assert locked_tags(Lock(NAME, {}, {"worker": LockedTags(other, ("1.9",))}), image) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "anew"),
+    [
+        ("worker", True),
+        ("worker:*", True),
+        ("w*", True),
+        ("*", True),
+        ("*:*", True),
+        ("worker:1.*", False),
+        ("x", False),
+    ],
+)
+def test_a_selection_is_made_anew_where_the_whole_image_is_named(pattern: str, anew: bool) -> None:
+    selecting = manifest({**WORKER, "select": {"semver": "1.x"}})
+    assert chooses_anew(selecting.images[0], ["other", pattern]) is anew
+    assert not chooses_anew(manifest(WORKER).images[0], [pattern])
+
+
+def test_an_image_that_selects_nothing_yet_can_be_named_for_an_upgrade() -> None:
+    images = manifest({"name": "worker", "source": "ghcr.io/acme/worker", "select": {"semver": "1.x"}})
+    assert renewed(None, images, ["worker"]) == Renewal({}, {})
+    with pytest.raises(UsageError):
+        renewed(None, images, ["worker:1.0"])
+
+
+STRIP, AMD = Transforms("strip"), Transforms("strip", (parse_platform("linux/amd64"),))
+
+
+def test_what_becomes_of_a_digest_is_said_by_the_lock() -> None:
+    lock = Lock(NAME, {}, {}, {transforms_text(AMD): {ONE: TWO}, transforms_text(STRIP): {TWO: ONE}})
+    assert said_of(lock, ONE, Transforms()) == ONE
+    assert said_of(lock, ONE, AMD) == TWO
+    assert said_of(lock, TWO, AMD) is None
+    assert said_of(lock, TWO, STRIP) == ONE
+    assert said_of(lock, ONE, STRIP) == ONE  # most images have nothing that is stripped: those are not listed
+
+
+def test_transforms_are_told_apart_by_their_text_whatever_the_order_of_the_platforms() -> None:
+    amd, arm = parse_platform("linux/amd64"), parse_platform("linux/arm64")
+    assert transforms_text(Transforms("strip", (arm, amd), 5)) == (
+        "attestations strip, platforms linux/amd64 linux/arm64, layers split over 5"
+    )
+    assert transforms_text(Transforms("strip", (amd, arm, amd), 5)) == transforms_text(
+        Transforms("strip", (arm, amd), 5)
+    )
+    texts = {transforms_text(one) for one in (STRIP, AMD, Transforms("reject"), Transforms("strip", (), 5))}
+    assert len(texts) == 4
+
+
+def test_a_lock_lacks_what_platforms_make_of_its_sources_until_it_is_written_anew() -> None:
+    pinned = {"tag": "2.0", "digest": TWO}
+    images = manifest({**WORKER, "tags": ["1.10", pinned], "platforms": ["linux/amd64"]})
+    before = Lock(NAME, {named("ghcr.io/acme/worker:1.10"): ONE})
+    (lacking,) = unsaid(before, images)
+    assert str(lacking.source) == f"docker://ghcr.io/acme/worker:1.10@{ONE}"
+    assert unsaid(Lock(NAME, before.digests, {}, {transforms_text(AMD): {ONE: ONE}}), images) == ()
+    assert {key[1] for key in to_be_said(images, before.digests)} == {ONE, TWO}
 
 
 def test_the_longest_names_that_can_be_looked_up_are_read_back() -> None:
     host = ".".join(["a" * 61] * 4) + ":65535"  # RFC 1035, 2.3.4: 255 octets
     digests = {named(f"{host}/{'b' * 255}:{'c' * 128}"): ONE}
-    assert read_lock(lock_text(digests).encode(), NAME).digests == digests
+    assert read_lock(text_of(digests).encode(), NAME).digests == digests
 
 
 def test_a_source_is_needed_with_its_tag_and_all_that_it_stands_for() -> None:
@@ -170,12 +333,12 @@ def test_what_the_lock_lacks_and_what_it_has_too_much_is_told() -> None:
 @given(manifests())
 def test_nothing_is_missing_or_too_much_once_all_is_locked(data: dict[str, Any]) -> None:
     images = Manifest.model_validate(data)
-    written = lock_text({source: sha256(str(source).encode()) for source in renewed(None, images, []).sought})
+    written = text_of({source: sha256(str(source).encode()) for source in renewed(None, images, []).sought})
     current = read_lock(written.encode(), NAME)
     assert missing(current, images) == {}
     assert superfluous(current, images) == ()
     again = renewed(current, images, [])
-    assert lock_text(again.kept) == written
+    assert text_of(again.kept) == written
     assert again.sought == {}
 
 
@@ -336,7 +499,7 @@ def test_any_bytes_are_a_lock_or_refused(data: bytes) -> None:
     except InvalidInput as error:
         refusal = str(error)
     else:
-        assert read_lock(lock_text(read.digests).encode(), NAME) == read
+        assert read_lock(text_of(read.digests).encode(), NAME) == read
         return
     assert f" in {NAME}" in refusal
     assert all(char == "\n" or char.isprintable() for char in refusal)

@@ -293,8 +293,47 @@ def test_a_digest_is_not_measured_by_a_source_that_is_at_fault() -> None:
     assert_fault(text, 4, 112, "'oci' is not a source that is supported", None)
 
 
+SOURCED = HEAD + "    source: ghcr.io/acme/worker\n"
+SELECT = [
+    pytest.param("select: {}", 13, "`select` doesn't say what it chooses", "add `semver`", id="nothing"),
+    pytest.param("select:", 5, "`images[0].select` is empty", "`semver`, `regex` or `newest`", id="empty"),
+    pytest.param("select: ^1.2", 13, "is `^1.2`, expected a mapping with `semver`", '`select: {semver: "^1.2"}`'),
+    pytest.param("select: [a]", 13, "is a list, expected a mapping with `semver`", None, id="list"),
+    pytest.param("select: {exclude: [a]}", 13, "doesn't say what it chooses", "or `newest`", id="exclude alone"),
+    pytest.param("select: {semvr: 1.x}", 14, "the unknown key `semvr`", "did you mean `semver`?", id="typo"),
+    pytest.param("select: {tags: [x], newest: 1}", 14, "unknown key `tags`", "belongs to an image", id="misplaced"),
+    pytest.param("select: {semver: latest}", 22, "'latest' is no part of a range; a range is", None, id="no range"),
+    pytest.param("select: {semver: }", 14, "`images[0].select.semver` is empty", "expected a text", id="no semver"),
+    pytest.param("select: {semver: '>=1.8 <'}", 22, "'<' is no part of a range", None, id="half a range"),
+    pytest.param("select: {semver: [1.x]}", 22, "a list, expected a text", None, id="ranges"),
+    pytest.param(f"select: {{semver: {'1' * 256}}}", 22, "one line of 1 to 255 printable", None, id="a long range"),
+    pytest.param("select: {regex: '('}", 21, "it is no regular expression: missing )", None, id="no regex"),
+    pytest.param("select: {regex: '(?P<v>.*)'}", 21, "the one group that may have a name", "`(?P<version>…)`"),
+    pytest.param('select: {regex: "a\\tb"}', 21, "printable characters", None, id="a tab"),
+    pytest.param("select: {newest: 0}", 22, "is `0`: this is a whole number from 1 to 10000", None, id="newest 0"),
+    pytest.param("select: {newest: 10001}", 22, "from 1 to 10000", None, id="newest many"),
+    pytest.param("select: {newest: [5]}", 22, "is a list, expected a whole number from 1", None, id="newest list"),
+    pytest.param("select: {newest: 5, max: 9}", 30, "`newest` is a bound by itself", "remove it", id="two bounds"),
+    pytest.param("select: {newest: 5, exclude: a}", 34, "expected a list of patterns", "`exclude: [a]`", id="one"),
+    pytest.param("select: {newest: 5, exclude: [a b]}", 35, "with the wildcards", "an entry of its own", id="blank"),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "message", "proposal"), SELECT)
+def test_a_fault_in_a_selector_is_explained(text: str, column: int, message: str, proposal: str | None) -> None:
+    assert_fault(f"{SOURCED}    {text}\n", 5, column, message, proposal)
+
+
+def test_a_selector_needs_a_repository_to_choose_from() -> None:
+    text = HEAD + "    tags: [x]\n    select: {newest: 5}\n"
+    assert_fault(text, 5, 13, "and this image has none", "add `source: ghcr.io/acme/worker`")
+    text = HEAD + "    source: docker-daemon:worker\n    select: {newest: 5}\n"
+    assert_fault(text, 5, 13, "of a repository in a registry", "list the tags by name")
+
+
 def test_no_message_speaks_like_the_libraries() -> None:
     cases = [case.values for case in (*TOP, *IMAGE)] + [(f"{HEAD}    {case.values[0]}\n",) for case in TAG]
+    cases += [(f"{SOURCED}    {case.values[0]}\n",) for case in SELECT]
     for text, *_ in cases:
         for fault in faults_of(str(text)):
             for word in ("Input", "valid", "pydantic", "dictionary", "integer", "tuple", "Extra", "ctx", "None"):

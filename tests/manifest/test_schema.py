@@ -14,6 +14,7 @@ from replsync.manifest.faults import InvalidManifest
 from replsync.manifest.model import Image, Manifest, Policy, Tag, Transfer
 from replsync.manifest.read import read_manifest
 from replsync.manifest.schema import manifest_schema, schema_text
+from replsync.manifest.select import Select
 from replsync.oci.digest import parse_digest
 from replsync.oci.reference import is_host, is_path, is_tag
 from tests.manifest.strategies import manifests
@@ -45,7 +46,24 @@ GOOD = [
     HEAD + "    tags: [x]\ntransfer: {}\n",
     HEAD + "    tags: [x]\ntransfer: {parallelism: 256, min_chunk_size: 1, max_chunk_size: 64000}\n",
 ]
+SELECT = HEAD + "    source: ghcr.io/acme/worker\n    select: {}\n"
+GOOD += [
+    SELECT.format(select)
+    for select in (
+        *("{semver: 1.8}", "{semver: '>=1.8 <2', newest: 5}", "{regex: '[0-9.]+', max: 10000}", "{newest: 1}"),
+        *("{semver: 1.x, exclude: []}", "{newest: 5, exclude: [1.8, '*-debug']}"),
+    )
+]
 BAD = [
+    *(
+        SELECT.format(select)
+        for select in (
+            *("{}", "[]", "^1", "{exclude: [a]}", "{max: 5}", "{newest: 0}", "{newest: 10001}", "{newest: many}"),
+            *("{newest: 5, max: 6}", "{semver: ''}", "{semver: []}", "{regex: {}}", "{semver: 1.x, exclude: ['a b']}"),
+            *("{semver: 1.x, newset: 5}", f"{{regex: '{'a' * 256}'}}"),
+        )
+    ),
+    HEAD + "    tags: [x]\n    select: {newest: 5}\n",
     "- a\n",
     "images: [{name: a, tags: [x]}]\n",
     "version: 1\n",
@@ -156,6 +174,7 @@ def test_the_schema_describes_every_field_of_the_model() -> None:
     assert {f"TagMapping.{key}" for key in Tag.model_fields} <= names
     assert {f"Policy.{key}" for key in Policy.model_fields} <= names
     assert {f"Transfer.{key}" for key in Transfer.model_fields} <= names
+    assert {f"Select.{key}" for key in Select.model_fields} <= names
     assert {"Retired.tag", "Retired.reason"} <= names
 
 
@@ -176,7 +195,7 @@ def test_the_examples_of_a_field_are_valid(name: str, field: Any) -> None:
 
 def test_no_object_takes_keys_that_are_not_described() -> None:
     objects = [SCHEMA, *(part for part in SCHEMA["$defs"].values() if part.get("type") == "object")]
-    assert len(objects) == 7
+    assert len(objects) == 8
     assert all(part["additionalProperties"] is False for part in objects)
 
 
@@ -203,6 +222,7 @@ def test_the_complete_example_has_every_key() -> None:
     used = set(manifest.model_fields_set)
     for image in manifest.images:
         used |= image.model_fields_set | (image.build.model_fields_set if image.build else set())
+        used |= image.select.model_fields_set if image.select else set()
         for entry in (*image.tags, *image.retired):
             used |= entry.model_fields_set
     used |= manifest.policy.model_fields_set | manifest.transfer.model_fields_set

@@ -41,7 +41,9 @@ def saved(
         "replicated-images.yaml", sha256(b"manifest"), TARGET.registry, TARGET.app, sha256(b"lock")
     )
     warnings = ("kots/a.yaml:1: {{repl x}}: what this names is unknown", "another")
-    return Plan("replsync 0.1.0", "2026-01-01T00:00:00Z", (locked,), tuple(made), engine, targets, warnings)
+    return Plan(
+        "replsync 0.1.0", "2026-01-01T00:00:00Z", (locked,), tuple(made), engine, targets, warnings, ("worker: chosen",)
+    )
 
 
 def every_kind() -> Plan:

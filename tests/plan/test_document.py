@@ -20,7 +20,7 @@ def plan(*actions: Action) -> Plan:
 def test_the_document_has_the_members_of_its_format() -> None:
     body = json.loads(plan_json(plan(action(listing(), Absent(), resolved("E")))))
     assert body["format"] == "replsync.plan/1"
-    assert set(body) == {"format", "tool", "created_at", "engine", "manifests", "targets", "warnings"} | {
+    assert set(body) == {"format", "tool", "created_at", "engine", "manifests", "targets", "warnings", "notes"} | {
         *("summary", "actions", "digest")
     }
     assert body["manifests"] == [

@@ -31,7 +31,7 @@ CHOICES = {
 _TEXT = {"empty", "longer", "upper case", "a newline behind it", "a control character in it"}
 
 DESCRIPTIVE = {
-    *("tool", "created_at", "targets", "targets[]", "warnings", "warnings[]"),
+    *("tool", "created_at", "targets", "targets[]", "warnings", "warnings[]", "notes", "notes[]"),
     *("actions[].reason", "actions[].notes", "actions[].notes[]"),
     *("actions[].bytes", "actions[].bytes.total", "actions[].bytes.upload", "actions[].bytes.mount"),
     # It is shown beside a digest, which settles what is meant; and the same digest may come from elsewhere.

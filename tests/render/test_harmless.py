@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replsync.errors import ReplsyncError
-from replsync.manifest.lock import CheckedSource, LockCheck, NotRead
+from replsync.manifest.lock import CheckedSource, Lock, LockCheck, NotRead
 from replsync.oci.tag_state import Absent, Artifact, TagState, Unavailable, Unreadable
 from replsync.plan.action import Action
 from replsync.plan.document import Plan, plan_json
@@ -95,7 +95,7 @@ GONE = tombstone("D")
 def test_a_lock_check_shows_foreign_text_harmless(hostile: str) -> None:
     unread = CheckedSource(SOURCE, ("worker:1.0",), NotRead(digest("D"), ReplsyncError(hostile)))
     assert acted_on(check_text(LockCheck((unread,), ()))) == []
-    assert acted_on(lock_changes(hostile, {}, {SOURCE: digest("D")})) == []
+    assert acted_on(lock_changes(None, Lock(hostile, {SOURCE: digest("D")}))) == []
 
 
 @pytest.mark.parametrize("hostile", [*(text for text in HOSTILE if "\ud800" not in text), ALL.replace("\ud800", "")])

@@ -17,10 +17,9 @@ from replsync.manifest.lock import (
     NotLocked,
     NotRead,
     Same,
-    lock_text,
     needed,
-    read_lock,
 )
+from replsync.manifest.lock_text import lock_text, read_lock
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.recipe import Recipe
@@ -104,7 +103,7 @@ async def test_what_was_looked_up_is_what_a_lock_file_keeps(there: Uploader) -> 
     manifest = listing(there, "1", "2")
     async with sources_of(there) as offer:
         digests = {name: Digest(str(found)) for name, found in (await look_up(needed(manifest), offer)).items()}
-        read = read_lock(lock_text(digests).encode(), NAME)
+        read = read_lock(lock_text(Lock(NAME, digests)).encode(), NAME)
         checked = await check(read, manifest, offer)
     assert checked.is_current
     assert checked.is_complete
