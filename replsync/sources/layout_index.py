@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, short
-from replsync.oci.image_manifest import INDEX_TYPES, OCI_INDEX, Descriptor, ImageIndex, parse_document
+from replsync.oci.image_manifest import (
+    DOCKER_CONFIG,
+    INDEX_TYPES,
+    OCI_CONFIG,
+    OCI_INDEX,
+    Descriptor,
+    ImageIndex,
+    parse_document,
+)
 from replsync.oci.reference import parse_reference
 from replsync.oci.source_name import LayoutSource
 
@@ -41,7 +49,8 @@ def read_index(data: bytes) -> tuple[Entry, ...]:
         return tuple(
             Entry(image, _names(entry))
             for image, entry in zip(index.manifests, body["manifests"], strict=True)
-            if not image.is_attestation and not isinstance(entry.get("artifactType"), str)
+            # crane calls an image by the type of its config here.
+            if not image.is_attestation and entry.get("artifactType") in (None, OCI_CONFIG, DOCKER_CONFIG)
         )
     except UnsupportedImage as error:
         raise UnsupportedImage(f"index.json: {error.message}", hint=error.hint) from error

@@ -74,19 +74,22 @@ class SavedFileImage:
     async def open(self) -> AsyncIterator[OpenDaemonImage]:
         """Compress the layers into a temporary folder of its own."""
         found = await self._look_up()
+        try:
+            # A thread that is being stopped may still write while the folder goes.
+            temporary = tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise self._no_room(error) from error
+        with temporary as folder:
+            yield OpenDaemonImage(await self._packed(found, Path(folder)))
+
+    async def _packed(self, found: _Found, folder: Path) -> SavedImage:
         stopped = threading.Event()
         try:
-            with tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True) as folder:
-                try:
-                    saved = await asyncio.to_thread(self._pack, found, Path(folder), stopped)
-                finally:
-                    stopped.set()  # a cancelled task leaves its thread behind: this ends it
-                yield OpenDaemonImage(saved)
+            return await asyncio.to_thread(self._pack, found, folder, stopped)
         except OSError as error:
-            raise DockerError(
-                f"pack {self._name} into a temporary folder: {error.strerror or error}",
-                hint="the image takes its compressed size there; TMPDIR chooses another place",
-            ) from error
+            raise self._no_room(error) from error
+        finally:
+            stopped.set()  # a cancelled task leaves its thread behind: this ends it
 
     async def _look_up(self) -> _Found:
         async with self._looking:
@@ -119,6 +122,12 @@ class SavedFileImage:
     def _document(self, name: str) -> bytes:
         with self._archive.open_linked(name) as part:
             return part.document()
+
+    def _no_room(self, error: OSError) -> DockerError:
+        return DockerError(
+            f"pack {self._name} into a temporary folder: {error.strerror or error}",
+            hint="the image takes its compressed size there; TMPDIR chooses another place",
+        )
 
     def _refused(self, error: UnsupportedImage) -> UnsupportedImage:
         return UnsupportedImage(f"{self._name}: {error.message}", hint=error.hint)

@@ -5,7 +5,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
-from replsync.errors import InvalidInput, NotFound, RegistryError, ReplsyncError, SignInError, UsageError
+from replsync.errors import (
+    InvalidInput,
+    NotFound,
+    RegistryError,
+    ReplsyncError,
+    SignInError,
+    UnsupportedImage,
+    UsageError,
+)
 from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
 from replsync.manifest.lock_pushed import USUAL, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
@@ -61,8 +69,10 @@ class LockedOffer:
                 exactly = pinned(name, locked) if locked else name
                 return await self._registry_image(exactly, locked, transforms, held)
             case LayoutSource():
-                return await self._layout_image(pinned(name, locked) if locked else name, recipe.transforms, held)
+                return await self._layout_image(pinned(name, locked) if locked else name, locked, transforms, held)
             case DaemonSource() | SavedSource() if locked:
+                if transforms.platforms and self._may_ask(name):
+                    await self._offer.identify(recipe, held)  # raises where it is for another platform
                 return Resolved(name, None, locked)
             case DaemonSource() | SavedSource() if self._ask_sources:
                 return await self._offer.identify(recipe, held)
@@ -88,18 +98,28 @@ class LockedOffer:
                 raise
             raise self._gone(error) from error
 
-    async def _layout_image(self, name: LayoutSource, transforms: Transforms, held: Digest | None) -> Resolved:
+    async def _layout_image(
+        self, name: LayoutSource, locked: Digest | None, transforms: Transforms, held: Digest | None
+    ) -> Resolved:
         """No registry is asked for a file, so that it is read; and need not be there where its image is in place."""
         if name.digest is None and not self._ask_sources:
             raise self._unknown(name)
         if name.digest is not None and name.digest == held and not transforms.platforms and not self.daemon_pushes:
             return Resolved(name, held)
-        return await self._offer.identify(Recipe(name, transforms), held)
+        try:
+            return await self._offer.identify(Recipe(name, transforms), held)
+        except UnsupportedImage as error:
+            if not locked or error.hint:
+                raise
+            raise UnsupportedImage(error.message, hint=self._upgrade) from error
+
+    @property
+    def _upgrade(self) -> str:
+        return f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
 
     def _gone(self, error: RegistryError) -> RegistryError:
-        hint = f"{self._lock.name} has this digest: to take what the source is now, replsync lock --upgrade IMAGE:TAG"
         kind = NotFound if isinstance(error, NotFound) else RegistryError
-        return kind(error.message, hint=hint, status=error.status, codes=error.codes)
+        return kind(error.message, hint=self._upgrade, status=error.status, codes=error.codes)
 
     async def _registry_image(
         self, name: RegistrySource, locked: Digest | None, transforms: Transforms, held: Digest | None
@@ -173,8 +193,8 @@ class LockedOffer:
         found = (await self._offer.identify(recipe)).config
         if locked not in (None, found):
             raise InvalidInput(
-                f"look up {recipe.source}: it is another image, {found}, than the one in {self._lock.name}",
-                hint="to take what the source is now, replsync lock --upgrade IMAGE:TAG",
+                f"look up {recipe.source}: it is another image, {found}, than {locked}, which is locked",
+                hint=self._upgrade,
             )
 
     def _is_locked(self, name: SourceName) -> bool:

@@ -23,7 +23,13 @@ TAGS = st.one_of(
     st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True), st.sampled_from(LOOKS_LIKE_SOMETHING_ELSE)
 )
 NAMES = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,2}", fullmatch=True)
-SOURCES = st.sampled_from(["ghcr.io/acme/worker", "docker://quay.io/a/b", "worker", "docker-daemon:worker"])
+_WITHOUT_DIGEST = ("docker-daemon:", "docker-archive:")
+SOURCES = st.sampled_from(
+    [
+        *("ghcr.io/acme/worker", "docker://quay.io/a/b", "worker", "docker-daemon:worker"),
+        *("oci:dist/worker", "oci-archive:../worker.tar", "docker-archive:dist/all.tar:worker"),
+    ]
+)
 SIZES = st.integers(1, 10**15 - 1) | st.builds(
     "{}{}{}".format,
     st.integers(1, 10**6) | st.decimals("0.001", "999.999", places=3),
@@ -42,7 +48,7 @@ def tags(draw: st.DrawFn, name: str, daemon: bool) -> Any:
     source = draw(st.none() | SOURCES)
     if source is not None:
         entry["source"] = source
-    from_daemon = daemon if source is None else source.startswith("docker-daemon:")
+    from_daemon = daemon if source is None else source.startswith(_WITHOUT_DIGEST)
     if not from_daemon and draw(st.booleans()):
         entry["digest"] = draw(DIGESTS)
     return name if len(entry) == 1 and draw(st.booleans()) else entry
@@ -58,7 +64,7 @@ def images(draw: st.DrawFn, name: str) -> dict[str, Any]:
         image["source"] = draw(SOURCES)
     if draw(st.booleans()):
         image["mutable"] = draw(st.lists(st.sampled_from(["latest", "edge-*", "1.?", "[0-9]*", "*"])))
-    daemon = image.get("source", "").startswith("docker-daemon:")
+    daemon = image.get("source", "").startswith(_WITHOUT_DIGEST)
     image["tags"] = [draw(tags(tag, daemon)) for tag in listed[:cut]]
     if "source" in image and not daemon and draw(st.booleans()):
         image["select"] = draw(selectors())

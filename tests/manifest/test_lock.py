@@ -48,7 +48,15 @@ DAEMON_NAMES = st.sampled_from(
     ]
 )
 DAEMON_SOURCES = st.tuples(DAEMON_NAMES, TAGS).map(lambda parts: "docker-daemon:{}:{}".format(*parts))
-LOCKED = st.dictionaries((REGISTRY_SOURCES | DAEMON_SOURCES).map(parse_source), DIGESTS.map(Digest), max_size=8)
+FILE_PATHS = st.from_regex(r"(/|\.\./)?[a-zA-Z0-9._#&*!%@\[{-]{1,20}(/[a-z]{1,5})?", fullmatch=True)
+FILE_SOURCES = st.one_of(
+    st.tuples(st.sampled_from(["oci", "oci-archive", "docker-archive"]), FILE_PATHS).map(":".join),
+    st.tuples(st.sampled_from(["oci", "oci-archive"]), FILE_PATHS, TAGS).map(":".join),
+    st.tuples(st.just("docker-archive"), FILE_PATHS, st.just("ghcr.io/acme/worker"), TAGS).map(":".join),
+)
+LOCKED = st.dictionaries(
+    (REGISTRY_SOURCES | DAEMON_SOURCES | FILE_SOURCES).map(parse_source), DIGESTS.map(Digest), max_size=8
+)
 
 
 def named(text: str) -> SourceName:
@@ -409,7 +417,16 @@ WRONG = [
     pytest.param(
         f"{LOCK}  docker://g.io/a:2: []\n", 4, 22, "the digest of `docker://g.io/a:2` is a list", "", id="a list"
     ),
-    pytest.param(f"{LOCK}  oci:x: {ONE}\n", 4, 3, "the source `oci:x`: 'oci' is not a source", "", id="transport"),
+    pytest.param(f"{LOCK}  dir:x: {ONE}\n", 4, 3, "the source `dir:x`: 'dir' is not a source", "", id="transport"),
+    pytest.param(f"{LOCK}  oci:x@{ONE}: {ONE}\n", 4, 3, "it is pinned by its digest", "", id="pinned layout"),
+    pytest.param(
+        f"{LOCK}  docker-archive:x:docker.io/a/b: {ONE}\n",
+        4,
+        3,
+        "it names no tag",
+        "remove",
+        id="archive's without a tag",
+    ),
     pytest.param(f"{LOCK}  docker://g.io/A: {ONE}\n", 4, 3, "upper case is not allowed", "remove this", id="source"),
     pytest.param(f"{LOCK}  docker://g.io/a: {ONE}\n", 4, 3, "it names no tag", "remove this line", id="no tag"),
     pytest.param(f"{LOCK}  docker-daemon:a: {ONE}\n", 4, 3, "it names no tag", "remove", id="daemon's without a tag"),
@@ -446,7 +463,7 @@ def test_a_newer_version_is_all_that_is_told() -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     faults = faults_of(
-        f"version: 3.0\nsources:\n  docker://g.io/a: {ONE}\n  docker://g.io/a:1: no\n  oci:x: no\nx: y\n"
+        f"version: 3.0\nsources:\n  docker://g.io/a: {ONE}\n  docker://g.io/a:1: no\n  dir:x: no\nx: y\n"
     )
     assert [(fault.line, fault.column) for fault in faults] == [(1, 10), (3, 3), (4, 22), (5, 3), (5, 10), (6, 1)]
 

@@ -30,6 +30,18 @@ def image(**fields: object) -> Image:
         pytest.param(None, {"tag": "1.10", "source": "docker-daemon:w"}, "docker-daemon:w:1.10", id="the tag's"),
         pytest.param("x/y", {"tag": "1.10", "source": "docker-daemon:w:dev"}, "docker-daemon:w:dev", id="daemon tag"),
         pytest.param("x/y", {"tag": "1.10", "source": f"docker-daemon:{A}"}, f"docker-daemon:{A}", id="image ID"),
+        pytest.param("oci:d", {"tag": "1.10"}, "oci:d:1.10", id="the name in a layout"),
+        pytest.param("oci:d", {"tag": "1.10", "digest": A}, f"oci:d:1.10@{A}", id="in a layout, pinned"),
+        pytest.param("x/y", {"tag": "1.10", "source": "oci-archive:d"}, "oci-archive:d", id="the only one in a layout"),
+        pytest.param("x/y", {"tag": "1.10", "source": "oci:d:2"}, "oci:d:2", id="another one in a layout"),
+        pytest.param("docker-archive:d:w", {"tag": "1.10"}, "docker-archive:d:w:1.10", id="a name in an archive"),
+        pytest.param(
+            None,
+            {"tag": "1.10", "source": "docker-archive:d:w"},
+            "docker-archive:d:w:1.10",
+            id="the tag's in an archive",
+        ),
+        pytest.param(None, {"tag": "1.10", "source": "docker-archive:d"}, "docker-archive:d", id="the only one there"),
         pytest.param(
             "docker-daemon:w", {"tag": "1.10", "source": "x/y", "digest": A}, f"x/y:1.10@{A}", id="not the daemon's"
         ),
@@ -132,6 +144,8 @@ def test_a_manifest_survives_json() -> None:
         ({"retired": [{"tag": "a", "reason": "old"}, Retired(tag="a", reason="old")]}, "retired twice"),
         ({"tags": []}, "no tags, no retired tags and no source"),
         ({"source": "docker-daemon:w", "tags": [Tag(tag="a", digest=A)]}, "which it takes from the image"),
+        ({"source": "docker-archive:d:w", "tags": [Tag(tag="a", digest=A)]}, "an archive of `docker save`, which it"),
+        ({"tags": [{"tag": "a", "digest": A, "source": f"oci:d@{B}"}]}, "not the one that the source"),
         ({"tags": [{"tag": "a", "source": f"w@{A}", "digest": B}]}, "not the one that the source"),
     ],
 )

@@ -143,7 +143,30 @@ IMAGE = [
     pytest.param(
         GOOD + "    source: ghcr.io/A/b\n", 5, 13, "upper case", "mean `ghcr.io/a/b`?", id="source: upper case"
     ),
-    pytest.param(GOOD + "    source: oci:dir\n", 5, 13, "use docker:// or docker-daemon:", None, id="source: oci"),
+    pytest.param(GOOD + "    source: dir:x\n", 5, 13, "use docker://, docker-daemon:, oci:", None, id="source: dir"),
+    pytest.param(GOOD + "    source: oci:dir:1\n", 5, 13, "names no tag", "`oci:dir`", id="layout with a name"),
+    pytest.param(
+        GOOD + f"    source: oci-archive:a@{A}\n", 5, 13, "no digest", "`oci-archive:a`", id="layout by digest"
+    ),
+    pytest.param(
+        GOOD + "    source: docker-archive:a.tar\n",
+        5,
+        13,
+        "which of the archive's names",
+        "`docker-archive:a.tar:NAME`",
+        id="archive without a name",
+    ),
+    pytest.param(
+        GOOD + "    source: docker-archive:a.tar:w:1\n",
+        5,
+        13,
+        "names no tag",
+        "`docker-archive:a.tar:docker.io/library/w`",
+        id="archive with a tag",
+    ),
+    pytest.param(GOOD + "    source: 'oci:a b'\n", 5, 13, "no blanks", "rename", id="path with a blank"),
+    pytest.param(GOOD + "    source: 'oci:'\n", 5, 13, "names no path", None, id="no path"),
+    pytest.param(GOOD + f"    source: oci:{'a' * 900}\n", 5, 13, "at most 900", None, id="long path"),
     pytest.param(GOOD + "    source: ''\n", 5, 13, "a source is the name of an image", None, id="source: ''"),
     pytest.param(GOOD + "    source:\n", 5, 5, "`images[0].source` is empty", "remove the key", id="source: nothing"),
     pytest.param(GOOD + "    source: null\n", 5, 13, "is empty", '"null"', id="source: null"),
@@ -289,8 +312,8 @@ def test_a_fault_that_an_alias_repeats_stands_at_its_anchor() -> None:
 
 
 def test_a_digest_is_not_measured_by_a_source_that_is_at_fault() -> None:
-    text = f"{HEAD}    tags: [{{tag: a, digest: '{A}', source: 'oci:dir'}}]\n"
-    assert_fault(text, 4, 112, "'oci' is not a source that is supported", None)
+    text = f"{HEAD}    tags: [{{tag: a, digest: '{A}', source: 'dir:x'}}]\n"
+    assert_fault(text, 4, 112, "'dir' is not a source that is supported", None)
 
 
 SOURCED = HEAD + "    source: ghcr.io/acme/worker\n"
