@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.kinds import KindCounter, mark
 from tests.servers.any_registry import any_registry, registry_kind, start_any_registry
+from tests.servers.builders import buildkitd, buildx, buildx_apart
 from tests.servers.command import run_replsync
 from tests.servers.crane import crane, crane_registry, start_crane_registry
 from tests.servers.docker import dockerd
@@ -17,6 +18,9 @@ from tests.servers.skopeo import skopeo
 
 __all__ = [
     "any_registry",
+    "buildkitd",
+    "buildx",
+    "buildx_apart",
     "crane",
     "crane_registry",
     "distribution",

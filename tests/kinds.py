@@ -11,6 +11,7 @@ SERVERS = {
     "olareg": ("olareg", "start_olareg"),
     "crane": ("crane", "crane_registry", "start_crane_registry"),
     "dockerd": ("dockerd",),
+    "buildx": ("buildx", "buildx_apart"),
     "skopeo": ("skopeo",),
 }
 """Markers of tests that need a server program installed, and the fixtures that start or call it."""

@@ -11,11 +11,13 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync.apply.engine import Destination, Sent
 from replsync.errors import UnsupportedImage
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import ImageIndex, ImageManifest
 from replsync.oci.image_tree import ImageTree
@@ -53,8 +55,8 @@ class DockerEngine:
     async def identify(self, recipe: Recipe, held: Digest | None = None) -> Resolved:
         """Say what the daemon would push: the image of its own platform, by config digest."""
         match recipe.source:
-            case DaemonSource() as name:
-                return await self._sources.daemon(name, recipe.transforms.without_limit).identify(held)
+            case DaemonSource() | BuildSource():
+                return await self._sources.of(_unlimited(recipe)).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
                 kept = await read_kept(self._client.fetch, name.reference, recipe.transforms)
@@ -77,11 +79,11 @@ class DockerEngine:
                 hint="use --engine registry, or change `platforms` in the manifest",
             )
 
-    async def content(self, recipe: Recipe) -> Content:
+    async def content(self, recipe: Recipe) -> Content | None:
         """Say what the daemon would move, as far as it is known."""
         match recipe.source:
-            case DaemonSource() as name:
-                return await self._sources.daemon(name).content()
+            case DaemonSource() | BuildSource():
+                return await self._sources.of(_unlimited(recipe)).content()
             case RegistrySource() as name:
                 blobs = (await self._image(name)).blobs
                 return Content(sum(blob.size for blob in blobs), blobs, name.reference.repository)
@@ -112,6 +114,8 @@ class DockerEngine:
                     await in_daemon(operation, lambda client: client.image.pull(image, quiet=True))
                 case DaemonSource() as name:
                     image = await self._sources.daemon(name).identifier()
+                case BuildSource():
+                    image = await self._sources.built(_unlimited(recipe)).identifier()
                 case LayoutSource() | SavedSource():
                     raise _not_in_daemon(recipe.source)
                 case _:
@@ -164,6 +168,11 @@ def _not_in_daemon(name: LayoutSource | SavedSource) -> UnsupportedImage:
         f"{name}: the docker engine pushes what the daemon has, and this is a file",
         hint="use --engine registry, or load it into the daemon and name docker-daemon:NAME",
     )
+
+
+def _unlimited(recipe: Recipe) -> Recipe:
+    """The daemon splits nothing, and pushes layers of any size."""
+    return replace(recipe, transforms=recipe.transforms.without_limit)
 
 
 def choose(tree: ImageTree, platform: Platform, name: SourceName) -> ImageManifest:

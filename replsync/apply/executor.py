@@ -13,7 +13,9 @@ from replsync.errors import (
     SignInError,
     UnsupportedImage,
 )
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
+from replsync.oci.made_from import build_of
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
@@ -217,7 +219,7 @@ class _Writing:
 async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
     """Raise ChangedMeanwhile where a daemon, a layout or an archive has another image by this name now.
 
-    A registry is asked by digest.
+    Or where another one would be built. A registry is asked by digest.
     """
     match copy.source:
         case RegistrySource():
@@ -230,6 +232,13 @@ async def refuse_moved(copy: Copy, engine: Engine, operation: str) -> None:
             return
         case DaemonSource() | SavedSource():
             found = await engine.identify(copy.recipe)
+        case BuildSource():
+            if (await engine.identify(copy.recipe)).made_from != build_of(copy.digest):
+                raise ChangedMeanwhile(
+                    f"{operation}: what goes into {copy.source} has changed since the plan was made",
+                    hint="run plan again and look at it",
+                )
+            return
         case _:
             assert_never(copy.source)
     if found.config != copy.digest:

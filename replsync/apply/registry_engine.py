@@ -10,6 +10,7 @@ from functools import partial
 from replsync.apply.allowance import Allowance
 from replsync.apply.engine import Destination, Sent
 from replsync.errors import ChangedMeanwhile, RegistryError
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
 from replsync.oci.recipe import Recipe
@@ -62,13 +63,13 @@ class RegistryEngine:
         """Say what would be pushed; see `ImageSource.identify`."""
         return await self._sources.of(recipe).identify(held)
 
-    async def content(self, recipe: Recipe) -> Content:
+    async def content(self, recipe: Recipe) -> Content | None:
         """Say what would be moved."""
         return await self._sources.of(recipe).content()
 
     async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
         """Copy an image with everything below it."""
-        if isinstance(recipe.source, DaemonSource | SavedSource):
+        if isinstance(recipe.source, DaemonSource | SavedSource | BuildSource):
             async with self._exports, self._sources.of(recipe).open() as image:
                 await self._push(image, target, sent)
         else:

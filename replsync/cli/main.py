@@ -124,7 +124,7 @@ def apply(
     """
     from replsync.cli.applying import apply_saved, plan_and_apply
 
-    connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http))
+    connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http), build_log=verbose)
     shown = options.Shown(verbose, quiet, no_color, auto_approve)
     if plan:
         options.refuse_beside_plan(context)

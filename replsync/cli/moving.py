@@ -125,7 +125,7 @@ async def _entry(reference: Reference, image: Image, file: ManifestFile, client:
             hint="move the tag to `tags` in the manifest by hand, with a source that has the image, and run apply",
         )
     tag = reference.tag or ""
-    if isinstance(image.source, DaemonSource | SavedSource):
+    if image.build or isinstance(image.source, DaemonSource | SavedSource):
         return NewTag(tag, source=str(exactly))
     return NewTag(tag, replaces)
 

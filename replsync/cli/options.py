@@ -52,6 +52,7 @@ class Connection:
     """Which manifests, or folders of them, and how to reach registries.
 
     `timeout` is in seconds, `plain_http` are hosts without TLS; `parallelism` is None where manifests say it.
+    With `build_log` what builders say is shown, on stderr.
     """
 
     files: tuple[Path, ...]
@@ -59,6 +60,7 @@ class Connection:
     parallelism: int | None
     timeout: float
     plain_http: tuple[str, ...]
+    build_log: bool = False
 
 
 @dataclass(frozen=True)

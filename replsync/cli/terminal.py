@@ -2,13 +2,21 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from replsync.errors import UsageError
+from replsync.render.harmless import clean
 
 
 def use_colour(no_color: bool) -> bool:
     """Colours at a terminal, unless told otherwise (no-color.org)."""
     return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say_line(text: str) -> None:
+    """Print a line of somebody else's words on stderr."""
+    with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
+        print(clean(text), file=sys.stderr, flush=True)
 
 
 def refuse_unattended(command: str, auto_approve: bool, hint: str) -> None:

@@ -15,6 +15,7 @@ from replsync.cli.lock_file import check_complete, check_selections, check_there
 from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
+from replsync.cli.terminal import say_line
 from replsync.errors import UsageError
 from replsync.manifest.choice import in_need
 from replsync.manifest.lock import Lock
@@ -202,17 +203,20 @@ async def connected(
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
-        yield Registries(client, _engine(connection.engine, client, blobs), blobs)
+        sources = Sources(client, say_line if connection.build_log else lambda _: None)
+        yield Registries(client, _engine(connection.engine, client, sources, blobs), blobs)
 
 
-def _engine(name: EngineName, client: RegistryClient, blobs: BlobMap) -> "RegistryEngine | DockerEngine":
+def _engine(
+    name: EngineName, client: RegistryClient, sources: Sources, blobs: BlobMap
+) -> "RegistryEngine | DockerEngine":
     match name:
         case EngineName.REGISTRY:
-            return RegistryEngine(client, Sources(client), blobs)
+            return RegistryEngine(client, sources, blobs)
         case EngineName.DOCKER:
             from replsync.apply.docker_engine import DockerEngine
 
-            return DockerEngine(client, Sources(client))
+            return DockerEngine(client, sources)
         case _:
             assert_never(name)
 

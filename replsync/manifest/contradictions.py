@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from replsync.manifest.byte_size import parse_size
 from replsync.manifest.faults import shown
+from replsync.oci.platform import Platform, parse_platform
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName, parse_source
 
@@ -59,6 +60,7 @@ def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
         *_says_nothing(image, at),
         *_repeated_tags(image, at),
         *_unfit_digests(image, at),
+        *_unfit_builds(image, at),
         *_unfit_selector(image, at),
     ]
 
@@ -82,7 +84,7 @@ def transfer_contradictions(transfer: object, at: Path = ()) -> list[Contradicti
 
 def _says_nothing(image: object, at: Path) -> Iterator[Contradiction]:
     name = _get(image, "name")
-    said = set(image) if isinstance(image, dict) else {"source", "tags", "retired"}
+    said = set(image) if isinstance(image, dict) else {"source", "build", "tags", "retired"}
     if isinstance(name, str) and not any(_get(image, key) for key in said - {"name", "mutable"}):
         yield Contradiction(
             at, f"the image {shown(name)} has no tags, no retired tags and no source", "add some, or remove the entry"
@@ -115,6 +117,10 @@ def _unfit_digests(image: object, at: Path) -> Iterator[Contradiction]:
             continue
         path = (*at, "tags", index, "digest")
         own = _get(entry, "source")
+        if _get(entry, "build") is not None or (own is None and _get(image, "build") is not None):
+            message = "a digest pins an image in a registry, but this tag is built"
+            yield Contradiction(path, message, "remove the digest, or give the tag a source in a registry")
+            continue
         match _parsed(_get(image, "source") if own is None else own):
             case DaemonSource() | SavedSource() as source:
                 where = "the Docker daemon" if isinstance(source, DaemonSource) else "an archive of `docker save`"
@@ -130,6 +136,38 @@ def _unfit_digests(image: object, at: Path) -> Iterator[Contradiction]:
                 yield Contradiction(
                     path, "the digest is not the one that the source of this tag names", "remove one of them"
                 )
+
+
+def _unfit_builds(image: object, at: Path) -> Iterator[Contradiction]:
+    chosen = _platforms(image)
+    tags = [(tag, (*at, "tags", index)) for index, tag in enumerate(_items(image, "tags"))]
+    for entry, path in [(image, at), *tags]:
+        build = _get(entry, "build")
+        if build is None:
+            continue
+        if _get(entry, "source") is not None:
+            yield Contradiction(
+                (*path, "build"), "it has both a `source` and a `build`", "remove one of them", (*path, "source")
+            )
+        built = _platforms(build)
+        for platform in chosen if built else []:
+            if not any(platform.matches(one) for one in built):
+                yield Contradiction(
+                    (*path, "build", "platforms"),
+                    f"the image's `platforms` has {platform}, for which it is not built",
+                    f"add {platform}, or leave out the build's own `platforms`",
+                    (*at, "platforms"),
+                )
+
+
+def _platforms(entry: object) -> list[Platform]:
+    found = []
+    for one in _items(entry, "platforms"):
+        try:
+            found.append(one if isinstance(one, Platform) else parse_platform(str(one)))
+        except ValueError:
+            continue
+    return found
 
 
 def _unfit_selector(image: object, at: Path) -> Iterator[Contradiction]:

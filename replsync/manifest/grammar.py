@@ -134,7 +134,7 @@ def _registry(text: str) -> str:
 
 
 def _digest(value: object) -> Digest:
-    text = _text(value)
+    text = text_of(value)
     try:
         digest = parse_digest(text)
     except ValueError:
@@ -156,7 +156,7 @@ def _digest(value: object) -> Digest:
 def _source(value: object) -> SourceName:
     if isinstance(value, SourceName):
         return value
-    text = _text(value)
+    text = text_of(value)
     if not text:
         raise refused("a source is the name of an image, such as `ghcr.io/acme/worker`")
     try:
@@ -213,7 +213,7 @@ def _image_source(value: object) -> SourceName:
 def _platform(value: object) -> Platform:
     if isinstance(value, Platform):
         return value
-    text = _text(value)
+    text = text_of(value)
     try:
         return parse_platform(text)
     except ValueError as error:
@@ -251,7 +251,7 @@ def _glob(text: str) -> str:
 def _count(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    text = _text(value)
+    text = text_of(value)
     if re.fullmatch("[0-9]{1,9}", text):
         return int(text)
     raise refused("a count is a whole number, 0 or more")
@@ -260,7 +260,7 @@ def _count(value: object) -> int:
 def _size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    text = _text(value)
+    text = text_of(value)
     try:
         return parse_size(text)
     except ValueError as error:
@@ -281,7 +281,7 @@ def _largest_chunk(value: object) -> int:
 def _parallelism(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_PARALLELISM:
         return value
-    text = _text(value)
+    text = text_of(value)
     if re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= MAX_PARALLELISM:
         return int(text)
     raise refused(f"this is a whole number from 1 to {MAX_PARALLELISM}")
@@ -290,7 +290,7 @@ def _parallelism(value: object) -> int:
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    text = _text(value)
+    text = text_of(value)
     if text in ("true", "false"):
         return text == "true"
     near = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower(), text.lower())
@@ -311,7 +311,8 @@ def _reason(text: str) -> str:
     return text
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return `value`, which has to be a text. Raises pydantic's error where it isn't."""
     if not isinstance(value, str):
         raise PydanticKnownError("string_type")
     return value

@@ -3,7 +3,8 @@
 It holds what a tag was at its source when somebody looked: for a registry's
 image the digest of its image manifest or index, for a daemon's the image ID. An
 image in an OCI layout is as a registry's, one in an archive of `docker save` as a daemon's.
-A source that the manifest pins by digest needs no entry.
+For a build it is the digest of all that goes into it. A source that the
+manifest pins by digest needs no entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from replsync.manifest.faults import shown
 from replsync.manifest.labels import is_chosen
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.select import chosen_by
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference
@@ -27,6 +29,7 @@ from replsync.oci.source_name import (
     SavedSource,
     SourceName,
     located,
+    written,
 )
 
 
@@ -190,7 +193,7 @@ def needed(manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
             source = image.source_of(tag)
             if source is not None and not is_pinned(source):
                 labels.setdefault(source, []).append(f"{image.name}:{tag.tag}")
-    return {source: tuple(sorted(labels[source])) for source in sorted(labels, key=str)}
+    return {source: tuple(sorted(labels[source])) for source in sorted(labels, key=written)}
 
 
 def missing(lock: Lock, manifest: Manifest) -> dict[SourceName, tuple[str, ...]]:
@@ -206,7 +209,7 @@ def locked_tags(lock: Lock | None, image: Image) -> tuple[str, ...] | None:
 
 def superfluous(lock: Lock, manifest: Manifest) -> tuple[SourceName, ...]:
     """Return the lock's sources that nothing in the manifest needs, sorted."""
-    return tuple(sorted(lock.digests.keys() - needed(manifest).keys(), key=str))
+    return tuple(sorted(lock.digests.keys() - needed(manifest).keys(), key=written))
 
 
 def renewed(lock: Lock | None, manifest: Manifest, upgrade: Sequence[str]) -> Renewal:
@@ -287,7 +290,7 @@ def is_pinned(source: SourceName) -> bool:
             return not isinstance(name, Reference)
         case LayoutSource():
             return source.digest is not None
-        case SavedSource():
+        case SavedSource() | BuildSource():
             return False
         case _:
             assert_never(source)

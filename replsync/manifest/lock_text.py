@@ -12,7 +12,7 @@ from replsync.manifest.spelling import spelled, spelled_tag
 from replsync.manifest.yaml_tree import Empty, ListPlaces, MappingPlaces, Places, Value, read_tree
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import Reference, is_path, is_tag
-from replsync.oci.source_name import DaemonSource, RegistrySource, SavedSource, SourceName, parse_source
+from replsync.oci.source_name import DaemonSource, RegistrySource, SavedSource, SourceName, parse_written, written
 
 VERSION = 1
 
@@ -29,10 +29,10 @@ _WITHOUT = "remove this line, and run `replsync lock`"
 def lock_text(lock: Lock) -> str:
     """Return the lock file that says this: a line for each source and for each selected tag, sorted.
 
-    No source needs quotes in YAML: it starts with `docker` or `oci`, and has no blank in it.
+    No source needs quotes in YAML: it starts with `docker`, `oci` or `build`, and has no blank in it.
     """
     digests = lock.digests
-    lines = [f"  {source}: {digests[source]}" for source in sorted(digests, key=str)]
+    lines = [f"  {written(source)}: {digests[source]}" for source in sorted(digests, key=written)]
     sources = ["sources:" if lines else "sources: {}", *lines]
     return "\n".join([_HEADER, f"version: {VERSION}", *_selected(lock.selected), *sources, *_pushed(lock.pushed), ""])
 
@@ -117,9 +117,9 @@ class _Reading:
             message = f"`sources` is {_said(value)}, expected a digest for each source"
             self._fault(_start(places), message, "write `sources: {}`, and run `replsync lock`")
             return
-        for key, written in value.items():
+        for key, stated in value.items():
             source = self._source(key, places.keys[key])
-            digest = self._digest(key, written, _start(places.values[key]))
+            digest = self._digest(key, stated, _start(places.values[key]))
             if source is not None and digest is not None:
                 self.digests[source] = digest
 
@@ -143,8 +143,8 @@ class _Reading:
             message = f"`selected` is {_said(value)}, expected `by` and `tags` for each image that selects tags"
             self._fault(_start(places), message, "remove it, and run `replsync lock`")
             return
-        for image, written in value.items():
-            self._selection(image, places.keys[image], written, places.values[image])
+        for image, stated in value.items():
+            self._selection(image, places.keys[image], stated, places.values[image])
 
     def _selection(self, image: str, position: Position, value: Value, places: Places) -> None:
         if not is_path(image):
@@ -177,14 +177,14 @@ class _Reading:
             message = f"`pushed` is {_said(value)}, expected what becomes of images on their way"
             self._fault(_start(places), message, "remove it, and run `replsync lock`")
             return
-        for changes, written in value.items():
+        for changes, stated in value.items():
             inner = places.values[changes]
-            if not isinstance(written, dict) or not isinstance(inner, MappingPlaces):
-                message = f"what is pushed with {shown(changes)} is {_said(written)}, expected a mapping of digests"
+            if not isinstance(stated, dict) or not isinstance(inner, MappingPlaces):
+                message = f"what is pushed with {shown(changes)} is {_said(stated)}, expected a mapping of digests"
                 self._fault(_start(inner), message, _WITHOUT)
                 continue
             self.pushed[changes] = {}
-            for key, pushed in written.items():
+            for key, pushed in stated.items():
                 digest = self._digest("what is changed", key, inner.keys[key])
                 if not isinstance(pushed, str) or not _MADE.fullmatch(pushed):
                     message = f"what {shown(key)} becomes is {_said(pushed)}, expected a digest"
@@ -205,7 +205,7 @@ def _conflicts(text: SourceText) -> Iterator[Fault]:
 
 def _locked_source(text: str) -> SourceName:
     """Read a source as a lock file has it. Raises ValueError that says what is wrong."""
-    source = parse_source(text)
+    source = parse_written(text)
     if is_pinned(source):
         raise ValueError("it is pinned by its digest, and needs no entry")
     match source:
@@ -213,9 +213,9 @@ def _locked_source(text: str) -> SourceName:
             raise ValueError("it names no tag")
         case SavedSource(name=Reference(tag=None)):
             raise ValueError("it names no tag")
-        case _ if str(source) != text:
+        case _ if written(source) != text:
             # One way to write each, so that none can be there twice.
-            raise ValueError(f"in a lock file it is written {shown(str(source))}")
+            raise ValueError(f"in a lock file it is written {shown(written(source))}")
         case _:
             return source
 

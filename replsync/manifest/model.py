@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from replsync.manifest.build import Build
 from replsync.manifest.contradictions import (
     Contradiction,
     image_contradictions,
@@ -99,6 +100,12 @@ class Tag(_Part):
         "it. Paths start from this file's folder.",
         examples=["ghcr.io/acme/worker:1.11.0", "docker-daemon:worker:dev", "docker-archive:dist/worker.tar"],
     )
+    build: Build | None = Field(
+        default=None,
+        description="How this tag's image is built, in place of a source. Without it, and without a source, the "
+        "image's own `source` or `build` is taken.",
+        examples=[{"context": "./worker", "target": "prod"}],
+    )
     digest: PinnedDigest | None = Field(
         default=None,
         description="Pins the tag to this digest. Without any source the tag is adopted: the registry should go on "
@@ -143,6 +150,11 @@ class Image(_Part):
         "tag is looked up there by its own name. Paths start from this file's folder.",
         examples=["ghcr.io/acme/worker", "docker-daemon:worker", "oci:dist/worker"],
     )
+    build: Build | None = Field(
+        default=None,
+        description="How the image is built, in place of a source, for every tag without a source or build of its own.",
+        examples=[{"context": "./worker"}],
+    )
     platforms: tuple[PlatformText, ...] = Field(
         default=(),
         description="The platforms to push, as OS/ARCHITECTURE[/VARIANT]; each must be there. Of an image for several "
@@ -182,11 +194,14 @@ class Image(_Part):
         return any(fnmatchcase(tag, pattern) for pattern in self.mutable)
 
     def source_of(self, tag: Tag) -> SourceName | None:
-        """Where the image for `tag` is read from: its own source, else this image's, by its digest if it has one.
+        """Where the image for `tag` comes from: its own source or build, else this image's, by its digest if any.
 
         None where there is no source: the tag must exist already, with its
         digest if it has one.
         """
+        build = tag.build or (None if tag.source else self.build)
+        if build is not None:
+            return build.source(self.platforms)
         source = tag.source or self.source
         if source is None:
             return None

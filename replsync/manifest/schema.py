@@ -42,6 +42,7 @@ def manifest_schema() -> dict[str, Any]:
     parts["Tag"] = {"title": "Tag", "anyOf": [plain, {"$ref": "#/$defs/TagMapping"}]}
     parts["Image"]["anyOf"] = [
         {"required": ["source"]},
+        {"required": ["build"]},
         {"required": ["tags"], "properties": {"tags": {"minItems": 1}}},
         {"required": ["retired"], "properties": {"retired": {"minItems": 1}}},
     ]

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from replsync.manifest.build import Build
 from replsync.manifest.faults import shown
 from replsync.manifest.model import VERSION, Image, Manifest, Policy, Retired, Tag, Transfer
 from replsync.manifest.select import Select
@@ -14,7 +15,7 @@ from replsync.manifest.yaml_tree import Empty
 
 Path = tuple[str | int, ...]
 
-_MODELS = (Manifest, Policy, Transfer, Image, Select, Tag, Retired)
+_MODELS = (Manifest, Policy, Transfer, Image, Select, Tag, Retired, Build)
 _LONGEST_KEY = max(len(key) for part in _MODELS for key in part.model_fields)
 
 _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
@@ -24,6 +25,7 @@ _PARTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "select": (Select, "`select`"),
     "tags": (Tag, "a tag"),
     "retired": (Retired, "a retired tag"),
+    "build": (Build, "`build`"),
 }
 _LISTS = {
     "images": "a list of images",
@@ -50,6 +52,7 @@ _MISSING = {
     "images": "add `images:` and below it `- name: worker`, for example",
     "name": "add `name: worker`, for example",
     "tag": "add `tag: 1.10`, for example",
+    "context": "add `context: ./worker`, for example",
     "reason": 'write `{tag: 1.9.3, reason: "CVE-2026-1234, use 1.10"}`, for example',
 }
 
@@ -126,6 +129,10 @@ def _expected(path: Path) -> str:
             return "a mapping with `unlisted`, `max_tombstones`, `max_layer_size` or `oversize_layers`"
         case ("transfer",):
             return "a mapping with `parallelism`, `min_chunk_size` or `max_chunk_size`"
+        case (*_, "build"):
+            return "a mapping with `context`"
+        case (*_, "args" | "secrets"):
+            return "a mapping of names and values"
         case ("policy", "unlisted"):
             return "`report`, `ignore` or `tombstone`"
         case ("version",):
@@ -149,6 +156,8 @@ def _reshaped(path: Path, value: object) -> str | None:
     match path, value:
         case (*_, "tags" | "mutable" | "exclude" | "releases" | "registry_aliases" as key), str() if value:
             return f"write `{key}: [{value}]`"
+        case (*_, "build"), str() if value:
+            return f"write `build: {{context: {value}}}`"
         case (*_, "images" | "tags" | "retired"), dict():
             return "begin each entry with `- `"
         case ("images", int()), str() if value:

@@ -21,6 +21,7 @@ BUILD_INPUTS = "dev.replsync.build.inputs"
 """The digest of all that went into the build of an image."""
 
 _SPLIT = "dev.replsync.split."
+_BUILD_OF = "build of "
 
 MAX_CONFIG = 4 * 1024 * 1024
 """Bytes of a config that is read for its labels."""
@@ -46,7 +47,14 @@ def split_seal(config: Mapping[str, Any]) -> Digest:
 
 def build_of(inputs: Digest) -> str:
     """What an image is made from that is built from these inputs."""
-    return f"build of {inputs}"
+    return f"{_BUILD_OF}{inputs}"
+
+
+def inputs_of(made_from: str) -> Digest:
+    """Return the inputs of an image that is made from a build of them. Raises ValueError for any other."""
+    if not made_from.startswith(_BUILD_OF):
+        raise ValueError("it is not built")
+    return parse_digest(made_from.removeprefix(_BUILD_OF))
 
 
 def read_made_from(config: bytes) -> str | None:

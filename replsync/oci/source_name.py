@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never, overload
 
 from replsync.errors import InvalidInput
+from replsync.oci.build_source import BuildSource, is_build, parse_build
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.reference import DOCKER_HUB, Reference, parse_reference
 
@@ -86,7 +87,7 @@ class SavedSource:
         return f"{_SAVED}{self.path}{f':{self.name}' if self.name else ''}"
 
 
-SourceName = RegistrySource | DaemonSource | LayoutSource | SavedSource
+SourceName = RegistrySource | DaemonSource | LayoutSource | SavedSource | BuildSource
 
 
 def _short_forms(full: str) -> Iterator[str]:
@@ -174,6 +175,8 @@ def located(source: SourceName, folder: str) -> SourceName:
                     hint="rename the folder, or run replsync within it",
                 )
             return replace(source, path=whole)
+        case BuildSource():
+            return source.located("" if folder == "." else folder)
         case RegistrySource() | DaemonSource():
             return source
         case _:
@@ -197,6 +200,8 @@ def source_for_tag(source: SourceName, tag: str, *, is_own: bool = False) -> Sou
             return replace(source, name=reference.with_tag(tag))
         case DaemonSource() | LayoutSource() | SavedSource():
             return source
+        case BuildSource():
+            return source
         case _:
             assert_never(source)
 
@@ -210,8 +215,20 @@ def spoken(source: SourceName) -> str:
             return str(replace(source, digest=None))
         case RegistrySource() | DaemonSource() | SavedSource():
             return str(source)
+        case BuildSource():
+            return str(source)
         case _:
             assert_never(source)
+
+
+def written(source: SourceName) -> str:
+    """Name `source` for a document that has its digest beside it: as `spoken`, but with all that a build needs."""
+    return source.written if isinstance(source, BuildSource) else spoken(source)
+
+
+def parse_written(text: str) -> SourceName:
+    """Read what `written` wrote. Raises ValueError that says what is wrong."""
+    return parse_build(text) if is_build(text) else parse_source(text)
 
 
 @overload

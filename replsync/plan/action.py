@@ -47,7 +47,7 @@ class Copy:
 
     A registry's source names the digest that it had when the plan was made. A
     daemon's can't: `digest` is then the image ID that it had, which is to be
-    compared before anything is pushed.
+    compared before anything is pushed. Of a build it is the digest of its inputs.
     """
 
     source: SourceName

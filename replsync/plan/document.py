@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, assert_never
 
 from replsync.oci.digest import Digest, sha256
-from replsync.oci.source_name import spoken
+from replsync.oci.source_name import written
 from replsync.plan.action import WRITING, Action, Bury, Copy, Kind, Write
 from replsync.plan.escaping import harmless
 from replsync.plan.targets import chosen
@@ -153,7 +153,7 @@ def _write(write: Write | None) -> dict[str, Any]:
                 "split_over": transforms.split_over,
                 "refuse_over": transforms.refuse_over,
             }
-            return {"source": {"reference": spoken(source), "digest": digest, **changed}, "tombstone": None}
+            return {"source": {"reference": written(source), "digest": digest, **changed}, "tombstone": None}
         case Bury(epitaph):
             replaces = {"replaces": epitaph.replaces, "media_type": epitaph.replaces_media_type}
             return {"source": None, "tombstone": {"reason": epitaph.reason, **replaces}}

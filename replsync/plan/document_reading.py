@@ -6,8 +6,9 @@ from typing import Any, assert_never
 
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.labels import is_chosen
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
-from replsync.oci.made_from import split_to
+from replsync.oci.made_from import build_of, split_to
 from replsync.oci.platform import parse_platform
 from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.reference import Reference, Repository, parse_reference
@@ -17,7 +18,7 @@ from replsync.oci.source_name import (
     RegistrySource,
     SavedSource,
     SourceName,
-    parse_source,
+    parse_written,
     pinned,
 )
 from replsync.oci.tombstone import Epitaph
@@ -162,7 +163,7 @@ def _write(item: dict[str, Any]) -> Write | None:
         case {"reference": source, "digest": digest, "attestations": attestations} as changed, None:
             platforms = tuple(map(parse_platform, changed["platforms"]))
             transforms = Transforms(attestations, platforms, changed["split_over"], changed["refuse_over"])
-            return _copy(parse_source(source), parse_digest(digest), transforms)
+            return _copy(parse_written(source), parse_digest(digest), transforms)
         case None, {"reason": reason, "replaces": replaces, "media_type": media_type}:
             return Bury(Epitaph(item["reference"], reason, parse_digest(replaces), media_type))
         case _:
@@ -174,7 +175,7 @@ def _copy(source: SourceName, digest: Digest, transforms: Transforms) -> Copy:
     match source:
         case RegistrySource(Reference(digest=None)) | LayoutSource(digest=None):
             return Copy(pinned(source, digest), digest, transforms)
-        case RegistrySource() | DaemonSource() | LayoutSource() | SavedSource():
+        case RegistrySource() | DaemonSource() | LayoutSource() | SavedSource() | BuildSource():
             return Copy(source, digest, transforms)
         case _:
             assert_never(source)
@@ -243,6 +244,9 @@ def _gives(copy: Copy, after: State, engine: EngineName) -> bool:
         case DaemonSource() | SavedSource():
             is_named = (after.digest, after.config) == (None, digest) and copy.transforms.without_limit == AS_IT_IS
             return is_named and _is_split_so(copy, after)
+        case BuildSource():
+            is_named = (after.digest, after.config, after.made_from) == (None, None, build_of(digest))
+            return is_named and copy.transforms.without_limit == AS_IT_IS
         case RegistrySource() if engine == "docker":
             is_known = after.digest is None and after.config is not None and after.made_from is None
             return source.reference.digest == digest and is_known and copy.transforms == AS_IT_IS

@@ -48,7 +48,8 @@ _ACTION = _object(
     after=_said(_or_null(_STATE), "What the tag is then."),
     source=_or_null(
         _object(
-            "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's or `docker save`'s.",
+            "What is copied to the tag. `digest` is the image ID where `reference` is a daemon's or `docker save`'s, "
+            "and that of all that goes into it where it is a build.",
             reference=_TEXT,
             digest=_IMAGE_DIGEST,
             attestations=_said({"enum": ["keep", "strip", "reject"]}, "What happens to attestations."),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from replsync.manifest.byte_size import size_text
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import short
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.layer_bounds import exported_disk, temporary_disk
@@ -45,13 +46,18 @@ def limited(loads: Iterable[Load], limit: int | None, *, by_daemon: bool = False
 
 def unmeasured(loads: Iterable[Load], limit: int | None) -> tuple[str, ...]:
     """Return a warning where there is a limit, and actions whose sources were not asked."""
-    unknown = [load.action.write for load in loads if load.action.bytes is None]
-    count = sum(isinstance(write, Copy) and write.transforms.split_over is None for write in unknown)
-    if limit is None or not count:
+    if limit is None:
         return ()
-    return (
-        f"policy.max_layer_size is not checked for {count} tag{'' if count == 1 else 's'}: "
-        "how large layers are, only their sources can say; plan without --locked",
+    writes = [load.action.write for load in loads if load.action.bytes is None]
+    copies = [write for write in writes if isinstance(write, Copy) and not write.transforms.is_limited]
+    built = sum(isinstance(copy.source, BuildSource) for copy in copies)
+    return tuple(
+        f"policy.max_layer_size is not checked for {count} tag{'' if count == 1 else 's'}: {why}"
+        for count, why in (
+            (len(copies) - built, "how large layers are, only their sources can say; plan without --locked"),
+            (built, "how large layers are is known only once they are built"),
+        )
+        if count
     )
 
 

@@ -8,8 +8,10 @@ from typing import assert_never
 from replsync.manifest.labels import is_among
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.select import Select
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
+from replsync.oci.made_from import inputs_of
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import (
@@ -131,7 +133,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
     after = State("image", None if situation.daemon_pushes else wanted.digest, wanted.config, wanted.made_from)
 
     def write(kind: Kind, reason: str) -> Action:
-        return Action(kind, image.name, reference, before, after, reason, _copy(wanted), notes=wanted.notes)
+        return Action(kind, image.name, reference, before, after, reason, _copy(wanted), notes=_notes(wanted))
 
     match state:
         case Absent():
@@ -146,7 +148,7 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
                     "use --engine registry"
                 )
             if image.is_mutable(reference.tag or ""):
-                return write(Kind.UPDATE, "the source has another image, and the tag is mutable")
+                return write(Kind.UPDATE, f"{_why_another(wanted)}, and the tag is mutable")
             return blocked(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
                 f"{spoken(wanted.source)} is {_offered(wanted)}; push that to a new tag, "
@@ -274,8 +276,16 @@ def _copy(wanted: Resolved) -> Copy:
             return Copy(source, digest, wanted.transforms)
         case Resolved(DaemonSource() | SavedSource() as source, config=str() as image_id):
             return Copy(source, image_id, wanted.transforms)
+        case Resolved(BuildSource() as source, made_from=str() as made_from):
+            return Copy(source, inputs_of(made_from), wanted.transforms)
         case _:
-            raise AssertionError("what was identified has a digest, or an image ID")
+            raise AssertionError("what was identified has a digest, an image ID, or what it is made from")
+
+
+def _notes(wanted: Resolved) -> tuple[str, ...]:
+    if isinstance(wanted.source, BuildSource):
+        return (*wanted.notes, f"will be built from {wanted.source.context}, which tells its digest")
+    return wanted.notes
 
 
 def _same(wanted: Resolved, present: Present) -> bool:
@@ -286,7 +296,15 @@ def _same(wanted: Resolved, present: Present) -> bool:
     return wanted.digest is None and wanted.config is not None and wanted.config == present.config
 
 
+def _why_another(wanted: Resolved) -> str:
+    if isinstance(wanted.source, BuildSource):
+        return "the tag's image is not built from what is there now"
+    return "the source has another image"
+
+
 def _offered(wanted: Resolved) -> str:
+    if isinstance(wanted.source, BuildSource) and wanted.made_from is not None:
+        return f"built from other inputs, {short(inputs_of(wanted.made_from))}"
     if wanted.made_from is not None:
         return f"made from {wanted.made_from}"
     taken_away = " without what is taken away of it" if wanted.whole and wanted.digest != wanted.whole else ""

@@ -19,6 +19,7 @@ from replsync.manifest.lock import (
     TagsNotRead,
 )
 from replsync.oci.digest import Digest, short
+from replsync.oci.source_name import written
 from replsync.render.harmless import clean
 
 _TAGS = 8
@@ -33,7 +34,7 @@ def lock_changes(old: Lock | None, new: Lock) -> str:
     lines = [*_selected(old.selected if old else {}, new.selected)]
     lines += [
         f"  {_symbol(before.get(source), after.get(source))} {source}  {_change(before.get(source), after.get(source))}"
-        for source in sorted(before.keys() | after.keys(), key=str)
+        for source in sorted(before.keys() | after.keys(), key=written)
         if before.get(source) != after.get(source)
     ]
     lines += _pushed(old.pushed if old else {}, new.pushed)

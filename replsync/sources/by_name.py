@@ -1,8 +1,10 @@
 """The choice of a source by its name."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from replsync.oci.build_source import BuildSource
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource
 from replsync.registry.client import RegistryClient
@@ -12,6 +14,7 @@ from replsync.sources.layout_folder import LayoutFolder
 from replsync.sources.registry_image import RegistryImage
 
 if TYPE_CHECKING:
+    from replsync.sources.built_image import BuiltImage
     from replsync.sources.daemon_image import DaemonImage
     from replsync.sources.limited_image import Turn
 
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
 class Sources:
     """Makes sources from recipes; the same object for the same recipe, since it remembers what it has read."""
 
-    def __init__(self, client: RegistryClient) -> None:
+    def __init__(self, client: RegistryClient, say: Callable[[str], None] = lambda _: None) -> None:
+        """`say` is told what builders say, line by line."""
         self._client = client
+        self._say = say
         self._made: dict[Recipe, ImageSource] = {}
         self._archives: dict[str, Archive] = {}
         self._turn: Turn | None = None
@@ -38,6 +43,15 @@ class Sources:
         made = self.of(Recipe(name, transforms.without_limit))
         if not isinstance(made, DaemonImage):
             raise AssertionError("a daemon source makes a daemon image")
+        return made
+
+    def built(self, recipe: Recipe) -> "BuiltImage":
+        """Return the image that is built by this recipe."""
+        from replsync.sources.built_image import BuiltImage
+
+        made = self.of(recipe)
+        if not isinstance(made, BuiltImage):
+            raise AssertionError("a build makes a built image")
         return made
 
     def _archive(self, path: str) -> Archive:
@@ -58,6 +72,10 @@ class Sources:
                 from replsync.sources.daemon_image import DaemonImage
 
                 return DaemonImage(name, recipe.transforms)
+            case BuildSource() as name:
+                from replsync.sources.built_image import BuiltImage
+
+                return BuiltImage(name, self._say)
             case LayoutSource(path) as name:
                 from replsync.sources.layout_image import LayoutImage
 

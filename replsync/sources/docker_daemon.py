@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from replsync.errors import DockerError, UnsupportedImage
 
@@ -29,7 +29,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._is_set = False
 
     def is_set(self) -> bool:
@@ -43,7 +43,7 @@ class Stop:
             if self._process:
                 self._process.kill()
 
-    def watch(self, process: subprocess.Popen[bytes]) -> None:
+    def watch(self, process: subprocess.Popen[Any]) -> None:
         """Name the command."""
         with self._lock:
             self._process = process
@@ -83,10 +83,10 @@ def translated(operation: str, work: Callable[["DockerClient"], T]) -> T:
         ) from error
 
 
-def shown(said: str) -> str:
+def shown(said: str, most: int = _SHOWN) -> str:
     """Return the end of docker's own words in one line; queries and users of URLs are cut, since they may be secret."""
     named = re.sub(r"(?i)(https?://)[^\s/@\"']*@", r"\1...@", " ".join(said.split()))
-    return re.sub(r"(?i)(https?://[^\s?\"']*)\?[^\s\"']*", r"\1?...", named)[-_SHOWN:]
+    return re.sub(r"(?i)(https?://[^\s?\"']*)\?[^\s\"']*", r"\1?...", named)[-most:]
 
 
 def uses_containerd_store(client: "DockerClient") -> bool:

@@ -54,8 +54,11 @@ class ImageSource(Protocol):
         """
         ...
 
-    async def content(self) -> Content:
-        """Say what a copy would have to move. Raises UnsupportedImage for what is never copied."""
+    async def content(self) -> Content | None:
+        """Say what a copy would have to move; None where it has to be made before that.
+
+        Raises UnsupportedImage for what is never copied, or can't be made.
+        """
         ...
 
     def open(self) -> AbstractAsyncContextManager[OpenImage]:

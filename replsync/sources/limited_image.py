@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from replsync.errors import UnsupportedImage
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import Descriptor, Document, ImageManifest
 from replsync.oci.made_from import split_of
@@ -47,6 +48,9 @@ class LimitedImage:
         if resolved.digest is not None and resolved.digest == held:
             return resolved  # the tag has it: whatever its size, the registry took it
         split_over, refuse_over = self._transforms.split_over, self._transforms.refuse_over
+        if isinstance(self._name, BuildSource):  # nothing of it is there to be measured, and its inputs tell it
+            limits = replace(resolved.transforms, split_over=split_over, refuse_over=refuse_over)
+            return replace(resolved, transforms=limits)
         if split_over is None and not _is_exported(self._name):
             return resolved  # the plan blocks it, unless the target has these layers
         if not _is_over(await self._source.content(), split_over or refuse_over or 0):
@@ -60,7 +64,7 @@ class LimitedImage:
         whole = resolved.whole or resolved.digest
         return replace(resolved, digest=None, whole=whole, made_from=split_of(known, split_over))
 
-    async def content(self) -> Content:
+    async def content(self) -> Content | None:
         """Say what is there before anything is split."""
         return await self._source.content()
 
@@ -81,7 +85,7 @@ class LimitedImage:
 
 def _is_exported(name: SourceName) -> bool:
     """Whether layers are known only once the image is exported: what is measured by the plan is not looked at again."""
-    return isinstance(name, DaemonSource | SavedSource)
+    return isinstance(name, DaemonSource | SavedSource | BuildSource)
 
 
 def _known_by(name: SourceName, root: Document) -> Digest:
@@ -89,8 +93,10 @@ def _known_by(name: SourceName, root: Document) -> Digest:
     return root.config.digest if _is_exported(name) and isinstance(root, ImageManifest) else root.digest
 
 
-def _is_over(content: Content, limit: int) -> bool:
+def _is_over(content: Content | None, limit: int) -> bool:
     """Whether the image has, or may have, a layer of more than `limit` bytes."""
+    if content is None:
+        return True
     if content.blobs is None:
         return content.total > limit
     return any(blob.size > limit and not blob.is_config for blob in content.blobs)

@@ -157,11 +157,16 @@ async def _listed(
     # What a tombstone replaced is looked at first: it decides whether a source is needed.
     state = await _state(client, reference) if _is_tiny(found) else None
     wanted = await _wanted(tag, recipe, reference, state or found, offer)
-    made = isinstance(wanted, Resolved) and wanted.made_from is not None
+    made_from = wanted.made_from if isinstance(wanted, Resolved) else None
+    made = made_from is not None
     if state is None or made:
         if isinstance(wanted, Resolved) and wanted.digest == found.digest:
             return Present(found.digest, found.media_type), wanted
         state = await _state(client, reference, made=made)
+        match state:
+            # Nothing is going to be made, so that nothing that makes it need be there.
+            case Present(made_from=there) | Tombstone(replaced=Present(made_from=there)) if made and there == made_from:
+                return state, wanted
     return state, await _pushable(wanted, client, offer)
 
 

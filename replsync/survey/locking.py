@@ -17,8 +17,9 @@ from replsync.errors import (
 from replsync.manifest.lock import Lock, LockCheck, Renewal, compared, needed
 from replsync.manifest.lock_pushed import is_usual, said_of, to_be_said, transforms_text, unsaid
 from replsync.manifest.model import Manifest
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest
-from replsync.oci.made_from import split_of
+from replsync.oci.made_from import build_of, inputs_of, split_of
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import (
@@ -79,6 +80,8 @@ class LockedOffer:
                 return self._limited(Resolved(name, None, image_id), transforms)
             case DaemonSource() | SavedSource():
                 raise self._unknown(name)
+            case BuildSource():
+                return await self._build(recipe, name, locked, held)
             case _:
                 assert_never(name)
 
@@ -172,6 +175,19 @@ class LockedOffer:
         limits = Transforms(split_over=limit, refuse_over=transforms.refuse_over)
         return replace(resolved, transforms=limits, made_from=None if limit is None else split_of(known, limit))
 
+    async def _build(self, recipe: Recipe, name: BuildSource, locked: Digest | None, held: Digest | None) -> Resolved:
+        if not self._ask_sources:
+            if locked is None:
+                raise self._unknown(name)
+            return Resolved(name, None, made_from=build_of(locked))
+        found = await self._offer.identify(recipe, held)
+        if locked is not None and found.made_from != build_of(locked):
+            raise InvalidInput(
+                f"build {name}: what goes into it is not what {self._lock.name} has",
+                hint="to build what is there now, replsync lock --upgrade IMAGE:TAG",
+            )
+        return found
+
     def _may_ask(self, name: SourceName) -> bool:
         match name:
             case _ if self._ask_sources:
@@ -216,11 +232,14 @@ async def look_up(
     async def one(source: SourceName) -> Digest | ReplsyncError:
         try:
             resolved = await offer.identify(Recipe(located(source, folder)))
-            await offer.content(resolved.recipe)
+            if not isinstance(source, BuildSource):  # what is going to be built need not be buildable here
+                await offer.content(resolved.recipe)
         except ReplsyncError as error:
             return error
         # Where a daemon pushes, `config` is one platform's: the lock is the same whoever pushes.
         found = resolved.digest or resolved.whole or resolved.config
+        if found is None and resolved.made_from is not None:
+            found = inputs_of(resolved.made_from)
         if found is None:
             raise AssertionError("what was identified has a digest, or an image ID")
         return found

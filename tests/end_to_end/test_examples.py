@@ -13,6 +13,7 @@ import pytest
 
 from replsync.manifest.model import Image, Manifest
 from replsync.manifest.read import read_manifest
+from replsync.oci.build_source import BuildSource
 from replsync.oci.reference import Reference
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, SourceName
 from tests.end_to_end.workplace import Workplace
@@ -42,6 +43,7 @@ class Stage:
         self.source = source
         self.daemon = daemon
         self.replaced: dict[str, str] = {}
+        self.builds: list[BuildSource] = []
         self.files: dict[tuple[str, str], dict[str | None, BuiltImage]] = {}
 
     def set_up(self, manifest: Manifest) -> None:
@@ -68,6 +70,8 @@ class Stage:
                 built = image_of(name.image)
                 load_into(self.daemon, built, f"by-image-id:{tag}")
                 self.replaced[name.image] = built.config_digest
+            case BuildSource():
+                self.builds.append(name)
             case LayoutSource(path, inner, is_archive=is_archive):
                 listed = self.files.setdefault((path, "oci-archive" if is_archive else "oci"), {})
                 listed[inner] = image_of(f"{path}:{inner}")
@@ -92,7 +96,11 @@ class Stage:
         return 1
 
     def write_files(self, folder: Path) -> None:
-        """Write the layouts and archives that the manifest names."""
+        """Write the layouts, the archives and what is to be built that the manifest names."""
+        for build in self.builds:
+            for name in (f"{build.context}/{build.dockerfile}", *(path for _, path in build.secrets)):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text("FROM scratch\nCOPY . /\n")
         for (path, transport), images in self.files.items():
             file = folder / path
             file.parent.mkdir(exist_ok=True)
@@ -114,9 +122,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(start_docker_registry: StartRegistry, source: RegistryServer, dockerd: DockerDaemon) -> Stage:
+def stage(start_docker_registry: StartRegistry, source: RegistryServer, buildx: DockerDaemon) -> Stage:
     """An empty target, an empty source, and the daemon."""
-    return Stage(start_docker_registry().host, source.host, dockerd)
+    return Stage(start_docker_registry().host, source.host, buildx)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

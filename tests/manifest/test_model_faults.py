@@ -141,7 +141,7 @@ IMAGE = [
     ),
     pytest.param(GOOD + "    digest: x\n", 5, 5, "unknown key `digest`", "`digest` belongs to a tag", id="digest here"),
     pytest.param(GOOD + "    registry: x\n", 5, 5, "unknown key `registry`", "the top of the file", id="registry here"),
-    pytest.param(GOOD + "    channels: []\n", 5, 5, "unknown key `channels`", "`name`, `source`, `plat", id="channels"),
+    pytest.param(GOOD + "    channels: []\n", 5, 5, "unknown key `channels`", "`name`, `source`, `bu", id="channels"),
     pytest.param(GOOD + "    source: a/b:1.10\n", 5, 13, "names no tag", "write `docker.io/a/b`", id="source with tag"),
     pytest.param(GOOD + f"    source: a/b@{A}\n", 5, 13, "and no digest", "write `docker.io/a/b`", id="with digest"),
     pytest.param(

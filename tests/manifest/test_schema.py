@@ -195,7 +195,7 @@ def test_the_examples_of_a_field_are_valid(name: str, field: Any) -> None:
 
 def test_no_object_takes_keys_that_are_not_described() -> None:
     objects = [SCHEMA, *(part for part in SCHEMA["$defs"].values() if part.get("type") == "object")]
-    assert len(objects) == 7
+    assert len(objects) == 8
     assert all(part["additionalProperties"] is False for part in objects)
 
 
@@ -221,7 +221,8 @@ def test_the_complete_example_has_every_key() -> None:
     manifest = read_manifest((ROOT / "examples" / "complete.yaml").read_bytes(), "complete.yaml").manifest
     used = set(manifest.model_fields_set)
     for image in manifest.images:
-        used |= image.model_fields_set | (image.select.model_fields_set if image.select else set())
+        used |= image.model_fields_set | (image.build.model_fields_set if image.build else set())
+        used |= image.select.model_fields_set if image.select else set()
         for entry in (*image.tags, *image.retired):
             used |= entry.model_fields_set
     used |= manifest.policy.model_fields_set | manifest.transfer.model_fields_set

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import parse_digest, sha256
-from replsync.oci.made_from import split_of
+from replsync.oci.made_from import build_of, split_of
 from replsync.oci.platform import Platform
 from replsync.oci.recipe import Transforms
 from replsync.oci.reference import Reference, Repository
@@ -134,14 +135,16 @@ def blocked() -> Plan:
 
 
 def changed() -> Plan:
-    """Images of which something is taken away, or split."""
+    """Images of which something is taken away, that are split, or built."""
     whole = resolved("whole")
     stripped = replace(whole, digest=digest("stripped"), transforms=Transforms("strip"), notes=("1 attestation",))
     chosen = replace(stripped, transforms=Transforms("strip", (Platform("linux", "arm", "v7"),)))
     split = replace(
         stripped, digest=None, transforms=Transforms("strip", (), 7), made_from=split_of(digest("stripped"), 7)
     )
-    wanted = {"1.0": stripped, "1.1": chosen, "1.2": split}
+    build = BuildSource("./worker", target="prod", args=(("VERSION", "1 2"),), platforms=(Platform("linux", "amd64"),))
+    built = Resolved(build, None, made_from=build_of(digest("inputs")))
+    wanted = {"1.0": stripped, "1.1": chosen, "1.2": split, "1.3": built}
     return saved(actions(manifest(tags=list(wanted)), dict.fromkeys(wanted, Absent()), wanted))
 
 
