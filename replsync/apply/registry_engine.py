@@ -12,12 +12,21 @@ from replsync.apply.engine import Destination, Sent
 from replsync.errors import ChangedMeanwhile, RegistryError
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
-from replsync.oci.image_manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Document
+from replsync.oci.image_manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    Descriptor,
+    Document,
+    ImageManifest,
+)
+from replsync.oci.made_from import MAX_CONFIG, read_made_from
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import DaemonSource, SavedSource
 from replsync.oci.tag_state import Resolved
 from replsync.oci.tombstone import EMPTY_LAYER, tombstone_manifest
+from replsync.plan.comparing import is_made
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.blob_upload import from_memory
 from replsync.registry.client import RegistryClient
@@ -87,7 +96,7 @@ class RegistryEngine:
 
     async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
         repository = target.reference.repository
-        _refuse_unplanned(target, image)
+        await _refuse_unplanned(target, image)
         await together(
             self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
             for blob in image.tree.blobs
@@ -160,13 +169,29 @@ class RegistryEngine:
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
 
 
-def _refuse_unplanned(target: Destination, image: OpenImage) -> None:
+async def _refuse_unplanned(target: Destination, image: OpenImage) -> None:
     """What stays of an image, another version of replsync may see differently, and a plan may be forged."""
-    if isinstance(image, OpenSplitImage) and target.expected and target.expected.made_from == image.made_from:
+    expected = target.expected
+    if expected is None or (isinstance(image, OpenSplitImage) and expected.made_from == image.made_from):
         return
-    planned, digest = target.expected.digest if target.expected else None, image.tree.root.digest
-    if planned not in (None, digest):
+    planned: str | None = expected.digest
+    found: str | None = image.tree.root.digest
+    if is_made(expected):
+        planned, found = expected.made_from, await _made_from(image)
+    if planned not in (None, found):
         raise ChangedMeanwhile(
-            f"write {target.reference}: {digest} would be pushed instead of {planned}, which was planned",
+            f"write {target.reference}: {found or 'something else'} would be pushed instead of {planned}, "
+            "which was planned",
             hint="run plan again and look at it",
         )
+
+
+async def _made_from(image: OpenImage) -> str | None:
+    """What the labels of an image say; for an index, what those of its first image say that say something."""
+    documents = [image.tree.root, *(document for _, document in image.tree.in_push_order)]
+    for document in documents:
+        if isinstance(document, ImageManifest) and document.config.size <= MAX_CONFIG:
+            async with aclosing(image.read(document.config)) as parts:
+                if made_from := read_made_from(b"".join([part async for part in parts])):
+                    return made_from
+    return None

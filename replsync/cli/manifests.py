@@ -109,6 +109,9 @@ def member_with(name: str, members: Sequence[Member]) -> Member:
         for member in members
         if (tag := _reference(name, member)) and tag.repository in member.repositories
     ]
+    naming = [member for member, tag in found if claims.names(tag, member)]
+    if len(naming) == 1:
+        return naming[0]
     owners = {id(owner): owner for _, tag in found if (owner := claims.owner(tag))}
     if len(owners) == 1:
         return next(iter(owners.values()))

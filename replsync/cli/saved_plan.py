@@ -13,7 +13,9 @@ from replsync.cli.manifests import members_of
 from replsync.cli.workspace import mentions_of
 from replsync.errors import InvalidInput, StalePlan
 from replsync.manifest.read import ManifestFile
-from replsync.plan.action import Kind
+from replsync.oci.build_source import BuildSource
+from replsync.oci.source_name import located
+from replsync.plan.action import Copy, Kind
 from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan, PlannedManifest, plan_json
 from replsync.plan.document_reading import MAX_SIZE, read_plan
@@ -46,6 +48,7 @@ def check_still_valid(plan: Plan) -> tuple[Member, ...]:
     contradict each other.
     """
     members = members_of([_unchanged(planned) for planned in plan.manifests])
+    _check_builds(plan, members)
     _check_releases(plan, members)
     return members
 
@@ -77,6 +80,21 @@ def _unchanged(planned: PlannedManifest) -> ManifestFile:
             hint="set REPLICATED_APP as it was when the plan was made, or make the plan again",
         )
     return file
+
+
+def _check_builds(plan: Plan, members: Sequence[Member]) -> None:
+    """What is built may read any file: only what a manifest says is."""
+    said = {
+        located(source, member.folder)
+        for member in members
+        for image in member.file.manifest.images
+        for tag in image.tags
+        if isinstance(source := image.source_of(tag), BuildSource)
+    }
+    for action in plan.writes:
+        source = action.write.source if isinstance(action.write, Copy) else None
+        if isinstance(source, BuildSource) and source not in said:
+            raise StalePlan(f"apply the plan: no manifest says what it would build for {action.reference}", hint=_AGAIN)
 
 
 def _check_releases(plan: Plan, members: Sequence[Member]) -> None:

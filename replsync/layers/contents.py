@@ -4,6 +4,7 @@ Only directories, whiteouts and hard links are remembered, their headers in a
 temporary file: a layer may have millions of files.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ MAX_REMEMBERED = 256 * 1024 * 1024
 
 _WHITEOUT = b".wh."  # image-spec, layer.md, "Whiteouts"
 _EACH = 150
+_OPAQUE = re.compile(rb"xattr\.(trusted|user)\.overlay\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,11 @@ def _note(contents: Contents, place: int, member: Member, most: int) -> None:
         contents.remember(member.path)
         contents.whiteouts.append((member.path, contents.keep(member, most)))
     elif member.kind == "directory":
+        if _OPAQUE.search(member.raw):
+            raise UnsupportedImage(
+                f"its directory {shown(member.path)} has attributes of overlayfs, which can't be in several layers",
+                hint="build the image anew",
+            )
         contents.remember(member.path)
         contents.directories[member.path] = contents.keep(member, most)
     elif member.kind == "link":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest, sha256
 from replsync.oci.image_manifest import DOCKER_LAYER, OCI_LAYER, Descriptor, ImageIndex, ImageManifest
-from replsync.oci.made_from import SPLIT_LIMIT, SPLIT_SEAL, SPLIT_SOURCE, split_seal
+from replsync.oci.made_from import BUILD_INPUTS, SPLIT_LIMIT, SPLIT_SEAL, SPLIT_SOURCE, split_seal
 
 if TYPE_CHECKING:
     from replsync.layers.splitting import Part
@@ -30,15 +30,24 @@ def diff_ids_of(config: bytes, manifest: ImageManifest) -> tuple[Digest, ...]:
 
 
 def split_config(
-    config: bytes, manifest: ImageManifest, parts: Mapping[Digest, Sequence["Part"]], source: Digest, limit: int
+    config: bytes,
+    manifest: ImageManifest,
+    parts: Mapping[Digest, Sequence["Part"]],
+    source: Digest,
+    limit: int,
+    *,
+    is_built: bool = False,
 ) -> bytes:
-    """Return `config` with the parts in place of their layers, and labels that say what was split and how."""
+    """Return `config` with the parts in place of their layers, and labels that say what was split and how.
+
+    What a build's label says stays only where it `is_built` here: elsewhere it tells of an earlier image, by which
+    this one isn't known.
+    """
     try:
         data = json.loads(config)
         inner = data.get("config") or {}
-        data["config"] = inner | {
-            "Labels": (inner.get("Labels") or {}) | {SPLIT_SOURCE: source, SPLIT_LIMIT: str(limit)}
-        }
+        labels = {key: text for key, text in (inner.get("Labels") or {}).items() if is_built or key != BUILD_INPUTS}
+        data["config"] = inner | {"Labels": labels | {SPLIT_SOURCE: source, SPLIT_LIMIT: str(limit)}}
         counts = [len(parts.get(layer.digest, (None,))) for layer in manifest.layers]
         if sum(counts) > MAX_LAYERS:
             raise UnsupportedImage(

@@ -73,6 +73,7 @@ class _Splitting:
         self._part: _OpenPart | None = None
         self._global = b""
         self._linked: set[bytes] = set()
+        self._ways = {way for root in contents.links for way in parents(root)}
 
     def run(self, reader: TarReader) -> tuple[Part, ...]:
         """Write all parts."""
@@ -104,6 +105,11 @@ class _Splitting:
         elif member.path in contents.directories:
             raise UnsupportedImage(
                 f"it has {shown(member.path)} both as a directory and as something else", hint="build the image anew"
+            )
+        elif member.path in self._ways:
+            raise UnsupportedImage(
+                f"the target of a hard link lies behind {shown(member.path)}, which is no directory",
+                hint="build the image anew",
             )
         elif member.kind == "link":
             # It stands behind its target already, or that isn't in this layer.

@@ -40,6 +40,7 @@ from replsync.manifest.grammar import (
     refused,
 )
 from replsync.manifest.select import Select
+from replsync.oci.build_source import BuildSource
 from replsync.oci.recipe import Transforms
 from replsync.oci.source_name import (
     DaemonSource,
@@ -347,7 +348,7 @@ class Manifest(_Part):
         """
         policy = self.policy
         splits = policy.oversize_layers == "split"
-        is_exported = isinstance(source, DaemonSource | SavedSource)
+        is_exported = isinstance(source, DaemonSource | SavedSource | BuildSource)
         return Transforms(
             policy.attestations,
             image.platforms,

@@ -1,5 +1,6 @@
 """pydantic's errors about a manifest in words for people, with proposals."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -57,6 +58,13 @@ _MISSING = {
 }
 
 
+_CHOICES = {
+    "unlisted": ("report", "ignore", "tombstone"),
+    "attestations": ("strip", "reject"),
+    "oversize_layers": ("reject", "split"),
+}
+
+
 @dataclass(frozen=True)
 class Complaint:
     """What is wrong with the value, or the key, at `path`."""
@@ -87,7 +95,8 @@ def complaint(error: ErrorDetails, path: Path) -> Complaint:
             message = f"this is a manifest of version {shown(str(value))}, this replsync reads {VERSION}"
             return Complaint(path, message, "upgrade replsync")
         case "literal_error":
-            near = get_close_matches(value, ("report", "ignore", "tombstone"), 1) if isinstance(value, str) else []
+            allowed = _CHOICES.get(str(path[-1]), ())
+            near = get_close_matches(value, allowed, 1) if isinstance(value, str) else []
             proposal = f"did you mean `{near[0]}`?" if near else None
             return Complaint(path, f"{place(path)} is {_text(value)}, expected {_expected(path)}", proposal)
         case "no_images":
@@ -133,8 +142,9 @@ def _expected(path: Path) -> str:
             return "a mapping with `context`"
         case (*_, "args" | "secrets"):
             return "a mapping of names and values"
-        case ("policy", "unlisted"):
-            return "`report`, `ignore` or `tombstone`"
+        case ("policy", str() as key) if key in _CHOICES:
+            *others, last = [f"`{choice}`" for choice in _CHOICES[key]]
+            return f"{', '.join(others)} or {last}"
         case ("version",):
             return f"the number {VERSION}"
         case (*_, "select"):
@@ -154,8 +164,10 @@ def _expected(path: Path) -> str:
 def _reshaped(path: Path, value: object) -> str | None:
     """A proposal for a value of the wrong type."""
     match path, value:
-        case (*_, "tags" | "mutable" | "exclude" | "releases" | "registry_aliases" as key), str() if value:
-            return f"write `{key}: [{value}]`"
+        case (*_, "tags" | "mutable" | "platforms" | "exclude" | "releases" | "registry_aliases" as key), str() if (
+            value
+        ):
+            return f"write `{key}: [{_quoted(value)}]`"
         case (*_, "build"), str() if value:
             return f"write `build: {{context: {value}}}`"
         case (*_, "images" | "tags" | "retired"), dict():
@@ -164,7 +176,7 @@ def _reshaped(path: Path, value: object) -> str | None:
             return f"write `- name: {value}`"
         case (*_, "retired", int()), str() if value:
             return f'write `{{tag: {value}, reason: "…"}}`: a retired tag needs a reason'
-        case (*_, "select"), str() if value:
+        case (*_, "select"), str() if re.match(r"[0-9<>=~^*v]", value):
             return f'write `select: {{semver: "{value}"}}`'
         case ("policy",), str() if value:
             return f"write `policy: {{unlisted: {value}}}`"
@@ -172,6 +184,11 @@ def _reshaped(path: Path, value: object) -> str | None:
             return _MISSING["version"]
         case _:
             return None
+
+
+def _quoted(value: str) -> str:
+    """A text as YAML takes it within a list: an alias, a quote and the like would start something else."""
+    return value if re.match(r"[A-Za-z0-9_./]", value) and not re.search(r"[\[\]{},:#]", value) else f'"{value}"'
 
 
 def _filled(path: Path, value: Empty) -> str:

@@ -222,6 +222,8 @@ def _descriptor(data: Any) -> Descriptor:
     if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
         raise ValueError(f"a media type of {media_type!r}")
     platform = data.get("platform")
+    if platform and not all(part.isprintable() for part in platform.values() if isinstance(part, str)):
+        raise ValueError("a platform that can't be printed")
     return Descriptor(
         media_type=media_type,
         digest=parse_digest(data["digest"]),

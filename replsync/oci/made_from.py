@@ -22,6 +22,7 @@ BUILD_INPUTS = "dev.replsync.build.inputs"
 
 _SPLIT = "dev.replsync.split."
 _BUILD_OF = "build of "
+_SPLIT_TO = " split to "
 
 MAX_CONFIG = 4 * 1024 * 1024
 """Bytes of a config that is read for its labels."""
@@ -34,7 +35,16 @@ def split_of(source: Digest, limit: int) -> str:
 
 def split_to(limit: int) -> str:
     """How the text of an image that is split to this limit ends."""
-    return f" split to {limit}"
+    return f"{_SPLIT_TO}{limit}"
+
+
+def serves(wanted: str, present: str | None) -> bool:
+    """Whether an image made from `present` is what `wanted` asks for: a split to a lower limit serves, too."""
+    if present is None or wanted == present:
+        return wanted == present
+    source, split, limit = wanted.partition(_SPLIT_TO)
+    own_source, own_split, own_limit = present.partition(_SPLIT_TO)
+    return bool(split and own_split) and source == own_source and int(own_limit) <= int(limit)
 
 
 def split_seal(config: Mapping[str, Any]) -> Digest:

@@ -131,6 +131,8 @@ def platform_of(config: bytes) -> Platform | None:
         return None
     if not isinstance(os, str) or not isinstance(architecture, str) or not os or not architecture:
         return None
+    if not f"{os}{architecture}{variant}".isprintable():
+        return None
     return Platform(os, architecture, variant if isinstance(variant, str) and variant else None)
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from replsync.manifest.faults import Fault, InvalidManifest, harmless, shown
 from replsync.manifest.model import Image
 from replsync.manifest.read import ManifestFile
+from replsync.manifest.select import Select
 from replsync.oci.reference import Reference, Repository
 from replsync.plan.planner import Target
 
@@ -39,14 +40,16 @@ class Member:
 class Claims:
     """Which member of a run each tag belongs to: the one that lists it or retires it.
 
-    A tag that none of them names belongs to the first that has its image. The
-    names of one registry, by `registry_aliases`, count as one.
+    A tag that none of them names belongs to the first whose `select` for its
+    image it fits, else to the first that has its image. The names of one
+    registry, by `registry_aliases`, count as one.
     """
 
     _members: tuple[Member, ...]
     _names: Mapping[str, str]
     _tags: Mapping[Reference, Member]
     _images: Mapping[Repository, Member]
+    _selects: Mapping[Repository, Sequence[tuple[Select, Member]]]
 
     @classmethod
     def of(cls, members: Sequence[Member]) -> Self:
@@ -54,18 +57,35 @@ class Claims:
         names = _one_name_each(member.hosts for member in members)
         tags: dict[Reference, Member] = {}
         images: dict[Repository, Member] = {}
+        selects: dict[Repository, list[tuple[Select, Member]]] = {}
         for member in members:
             for image in member.file.manifest.images:
                 repository = _repository(member, image, names)
                 images.setdefault(repository, member)
+                if image.select:
+                    selects.setdefault(repository, []).append((image.select, member))
                 for _, tag in _entries(0, image):
                     tags.setdefault(repository.tagged(tag), member)
-        return cls(tuple(members), names, tags, images)
+        return cls(tuple(members), names, tags, images, selects)
 
     def owner(self, tag: Reference) -> Member | None:
         """Return the member that `tag` belongs to; None where no member has its image."""
         repository = Repository(self._names.get(tag.repository.host, tag.repository.host), tag.repository.path)
-        return self._tags.get(repository.tagged(tag.tag or "")) or self._images.get(repository)
+        named = self._tags.get(repository.tagged(tag.tag or ""))
+        return named or self._selector(repository, tag.tag or "") or self._images.get(repository)
+
+    def _selector(self, repository: Repository, tag: str) -> Member | None:
+        found = self._selects.get(repository, ())
+        if len({id(member) for _, member in found} | {id(self._images.get(repository))}) == 1:
+            return None  # it has the image anyway
+        from replsync.manifest.selecting import fits  # here: few manifests share an image, and select tags of it
+
+        return next((member for select, member in found if fits(select, tag)), None)
+
+    def names(self, tag: Reference, member: Member) -> bool:
+        """Whether this member lists or retires `tag`."""
+        repository = Repository(self._names.get(tag.repository.host, tag.repository.host), tag.repository.path)
+        return self._tags.get(repository.tagged(tag.tag or "")) is member
 
     def is_named_elsewhere(self, tag: Reference, member: Member) -> bool:
         """Whether another member than this one lists or retires `tag`."""

@@ -274,7 +274,18 @@ def _is_split_so(copy: Copy, after: State) -> bool:
     limit, made_from = copy.transforms.split_over, after.made_from
     if made_from is None:
         return limit is None or (after.digest or after.config) is not None
-    return limit is not None and made_from.endswith(split_to(limit))
+    if limit is None or not made_from.endswith(split_to(limit)):
+        return False
+    source = made_from.removesuffix(split_to(limit))
+    return source == copy.digest if copy.transforms.without_limit == AS_IT_IS else _is_digest(source)
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        parse_digest(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_own(action: Action, source: SourceName) -> bool:

@@ -11,7 +11,7 @@ from replsync.manifest.select import Select
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
-from replsync.oci.made_from import inputs_of
+from replsync.oci.made_from import inputs_of, serves
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import (
@@ -31,7 +31,7 @@ from replsync.plan.action import Action, Bury, Copy, Kind, State
 from replsync.plan.comparing import buried, state_of
 
 UNLISTED_REASON = "not listed in the manifest"
-UNSELECTED_REASON = "it fits `select`, which doesn't choose it now; it is retired below `retired`, and by nothing else"
+UNSELECTED_REASON = "it fits `select`, which doesn't choose it now; to retire it, list it below `retired`"
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _notes(wanted: Resolved) -> tuple[str, ...]:
 def _same(wanted: Resolved, present: Present) -> bool:
     if present.digest in (wanted.digest, wanted.whole):
         return True
-    if wanted.made_from is not None and wanted.made_from == present.made_from:
+    if wanted.made_from is not None and serves(wanted.made_from, present.made_from):
         return True
     return wanted.digest is None and wanted.config is not None and wanted.config == present.config
 

@@ -72,6 +72,8 @@ async def read_kept(fetch: Fetch[N], reference: N, transforms: Transforms) -> Ke
     `transforms` want what isn't there; NotFound and RegistryError as `fetch` does.
     """
     source = await _document(fetch, reference)
+    if isinstance(source, ImageIndex) and not source.manifests:
+        raise UnsupportedImage(f"{reference}: it is an index without any image", hint="name another source")
     try:
         selection = await _selected(fetch, reference, source, transforms)
     except UnsupportedImage as error:

@@ -3,13 +3,15 @@
 What counts: the files that are sent (names, contents, whether they can be
 executed, where links point), the Dockerfile, the stage, the arguments, the
 platforms, and the ids of secrets. What doesn't: times, owners, and where the
-context lies; and what a secret is, since the digest is published with the
+context lies; replsync's own files in it; and what a secret is, since the digest is published with the
 image, and a short secret could be guessed from it. An image that `FROM` names
 by its tag is not seen either.
 """
 
 import hashlib
 import os
+import posixpath
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,9 @@ _MAX_IGNORE_FILE = 1024 * 1024
 _IGNORE = ".dockerignore"
 _LEFT_ALONE = (stat.S_IFSOCK,)
 """Docker sends no sockets."""
+_MANIFEST = re.compile(r"replicated-images[^/]*\.ya?ml")
+_LOOKED_AT = 64 * 1024
+_LOCK, _PLAN_START, _PLAN_END = b"# Written by `replsync lock`", b'{"actions":[', b'"format":"replsync.plan/'
 
 
 def context_of(build: BuildSource) -> Path:
@@ -76,12 +81,33 @@ def inputs_digest(build: BuildSource, stopped: Callable[[], bool] = lambda: Fals
         for platform in sorted(map(str, build.platforms)):
             hasher.add("platform", platform)
         for path, found in sorted(sent_files(context, _ignored(build, context, dockerfile))):
-            hasher.add("file", path, *_described(context / path, found, stopped))
+            if not _is_own(context, path):
+                hasher.add("file", path, *_described(context / path, found, stopped))
     except OSError as error:
         raise InvalidInput(
             f"build {build}: {error.filename}: {error.strerror or error}", hint="mend its context"
         ) from error
     return hasher.digest
+
+
+def _is_own(context: Path, path: str) -> bool:
+    """Whether a file is replsync's: a manifest, its lock file, a journal, a saved plan.
+
+    They change whenever a plan is made or carried out; a build of a folder that
+    has them would never be the same. They are sent all the same, unless the ignore file names them.
+    """
+    if ".replsync" in path.split("/") or _MANIFEST.fullmatch(posixpath.basename(path)):
+        return True
+    if not path.endswith((".yaml", ".yml", ".json")):
+        return False
+    file = context / path
+    if file.is_symlink() or not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        start = opened.read(_LOOKED_AT)
+        opened.seek(max(0, opened.seek(0, os.SEEK_END) - _LOOKED_AT))
+        end = opened.read(_LOOKED_AT)
+    return start.startswith(_LOCK) or (start.startswith(_PLAN_START) and _PLAN_END in end)
 
 
 def sent_files(context: Path, ignored: Ignored) -> Iterator[tuple[str, os.stat_result]]:

@@ -131,7 +131,7 @@ def _common(order: Order) -> Iterator[str]:
     for name, value in build.args:
         yield from ("--build-arg", f"{name}={value}")
     for identifier, file in order.secret_files():
-        yield from ("--secret", f"id={identifier},{_in_csv(f'src={file}')}")
+        yield from ("--secret", f"{_in_csv(f'id={identifier}')},{_in_csv(f'src={file}')}")
     if build.platforms:
         yield from ("--platform", ",".join(map(str, build.platforms)))
 

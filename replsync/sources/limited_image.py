@@ -79,7 +79,11 @@ class LimitedImage:
                 yield image
             else:
                 source = _known_by(self._name, image.tree.root)
-                async with self._turn.one, split(image, limit, source, self._turn.known) as parts:
+                is_built = isinstance(self._name, BuildSource)
+                async with (
+                    self._turn.one,
+                    split(image, limit, source, self._turn.known, is_built=is_built) as parts,
+                ):
                     yield parts
 
 

@@ -74,8 +74,12 @@ def layers_to_split(tree: ImageTree, limit: int) -> tuple[Descriptor, ...]:
 
 
 @asynccontextmanager
-async def split(image: OpenImage, limit: int, source: Digest, known: Known) -> AsyncIterator[OpenSplitImage]:
+async def split(
+    image: OpenImage, limit: int, source: Digest, known: Known, *, is_built: bool = False
+) -> AsyncIterator[OpenSplitImage]:
     """Split the layers of `image` that have more than `limit` bytes; labels say that it was made from `source`.
+
+    An image that `is_built` here keeps the label of its inputs.
 
     `known` is what was split before, and is added to.
 
@@ -95,16 +99,19 @@ async def split(image: OpenImage, limit: int, source: Digest, known: Known) -> A
                 f"split layers in {tempfile.gettempdir()}: it takes up to {needed:,} bytes, and {free:,} are free",
                 hint=_TMPDIR,
             )
-        yield await _Split(image, limit, source, known, Path(name)).run()
+        yield await _Split(image, limit, source, known, Path(name), is_built).run()
 
 
 class _Split:
-    def __init__(self, image: OpenImage, limit: int, source: Digest, known: Known, folder: Path) -> None:
+    def __init__(
+        self, image: OpenImage, limit: int, source: Digest, known: Known, folder: Path, is_built: bool
+    ) -> None:
         self._image = image
         self._limit = limit
         self._source = source
         self._folder = folder
         self._known = known
+        self._is_built = is_built
         self._making = asyncio.Lock()
         self._parts: dict[Digest, Callable[[], Awaitable[Path]]] = {}
         self._configs: dict[Digest, bytes] = {}
@@ -133,7 +140,7 @@ class _Split:
             return document
         config = await self._config(document.config)
         parts = await self._split(document, diff_ids_of(config, document))
-        new_config = split_config(config, document, parts, self._source, self._limit)
+        new_config = split_config(config, document, parts, self._source, self._limit, is_built=self._is_built)
         self._configs[sha256(new_config)] = new_config
         return parse_document(split_manifest(document, parts, new_config), document.media_type)
 

@@ -228,7 +228,10 @@ async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wan
             state = await read_tag(client, content.repository.at(exact))
             if isinstance(state, Tombstone):
                 source = spoken(wanted.source)
-                return Unavailable(f"source: {source} was retired: {state.epitaph.reason}; name another source")
+                return Unavailable(
+                    f"source: {source} was retired: {state.epitaph.reason}; name another source, or list the tag below "
+                    "`exclude` where `select` chose it"
+                )
     except ReplsyncError as error:
         return Unavailable(_said(error))
     return wanted

@@ -202,6 +202,13 @@ def test_an_empty_layer_is_one_part(tmp_path: Path) -> None:
     assert inside == [bytes(1024)]
 
 
+def overlay_opaque(name: str) -> tars.Entry:
+    """A directory that hides those below it by an attribute instead of a whiteout."""
+    member, content = directory(name)
+    member.pax_headers = {"SCHILY.xattr.trusted.overlay.opaque": "y"}
+    return member, content
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [
@@ -211,6 +218,8 @@ def test_an_empty_layer_is_one_part(tmp_path: Path) -> None:
         ([entry("a", b"1"), entry("b", b"1"), link("b", "a")], "'/b' twice"),
         ([entry("a", b"1"), entry("b", b"1"), link("c", "a"), link("c", "b")], "'/c' twice"),
         ([entry(".wh.a", b"something")], "whiteout '/.wh.a' is a file with content"),
+        ([entry("usr/a", b"1"), symlink("lib", "usr"), link("b", "lib/a")], "hard link lies behind '/lib'"),
+        ([overlay_opaque("a"), entry("a/b", b"2")], "attributes of overlayfs"),
     ],
 )
 def test_what_can_not_be_told_apart_is_refused(tmp_path: Path, members: list[tars.Entry], said: str) -> None:

@@ -129,6 +129,12 @@ def test_only_an_unknown_platform_without_the_annotation_is_doubtful() -> None:
     assert [is_doubtful(entry) for entry in entries] == [False, False, True, False]
 
 
+def test_a_platform_that_no_text_can_hold_is_refused() -> None:
+    entry = image("linux/amd64") | {"platform": {"os": "\ud800", "architecture": "amd64"}}
+    with pytest.raises(UnsupportedImage, match="a platform that can't be printed"):
+        index(entry)
+
+
 def test_other_encodings_of_json_are_refused() -> None:
     body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [AMD, ARM, attestation(AMD)]}
     source = parse_document(json.dumps(body).encode("utf-16"), OCI_INDEX)
@@ -193,6 +199,7 @@ def test_choosing_gives_just_those_platforms_or_says_what_is_missing(
         (b'{"os": "linux", "architecture": "arm", "variant": "v7"}', Platform("linux", "arm", "v7")),
         (b'{"os": "linux", "architecture": "amd64", "variant": ""}', Platform("linux", "amd64")),
         (b'{"os": "linux"}', None),
+        (b'{"os": "linux", "architecture": "\\ud800"}', None),
         (b'{"os": 7, "architecture": "amd64"}', None),
         (b"[]", None),
         (b"\xff", None),

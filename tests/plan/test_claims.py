@@ -148,3 +148,14 @@ def test_each_tag_belongs_to_the_first_that_names_it(members: Sequence[Member]) 
     for one in members:
         for reference in named(one):
             assert claims.owner(reference) is next(first for first in members if reference in named(first))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_tag_that_fits_a_selector_belongs_to_whoever_has_that(order: tuple[int, int]) -> None:
+    """Whichever comes first: what a selector chose, or chooses no more, is judged by its own manifest."""
+    selecting = member("a.yaml", {"name": "worker", "source": "ghcr.io/acme/worker", "select": {"semver": ">=1"}})
+    listing = member("b.yaml", worker("edge"))
+    claims = Claims.of([(selecting, listing)[one] for one in order])
+    assert claims.owner(tag("worker:1.2.3")) is selecting
+    assert claims.owner(tag("worker:edge")) is listing
+    assert claims.owner(tag("worker:other")) is (selecting, listing)[order[0]]

@@ -61,7 +61,7 @@ ANOTHER_PLAN = {
     "actions[].source.digest": {"another hex digit", "that of another"},
     # Of an image that is changed on its way: what it becomes is compared before anything is sent.
     "actions[].after.digest": {"another hex digit", "that of another"},
-    "actions[].after.made_from": {"another hex digit", "a digit less", "a control character in it"},
+    "actions[].after.made_from": {"another hex digit"},
     "actions[].source.attestations": {"that of another"},
     "actions[].source.platforms": {"one twice", "that of another"},
     "actions[].source.platforms[]": {"longer"},

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from replsync.errors import InvalidInput
+from replsync.manifest.lock import Lock
+from replsync.manifest.lock_text import lock_text
 from replsync.oci.build_source import BuildSource
 from replsync.oci.platform import Platform
+from replsync.plan.document import plan_json
 from replsync.sources.build_inputs import inputs_digest
+from tests.plan.saved_plans import every_kind
 
 
 @pytest.fixture
@@ -27,6 +31,7 @@ def build(tmp_path: Path) -> BuildSource:
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a file's content": lambda context: (context / "file").write_text("other"),
     "a file's name": lambda context: (context / "file").rename(context / "other"),
+    "JSON of another kind": lambda context: (context / "plan.json").write_text('{"actions":[1]}'),
     "a file more": lambda context: (context / "more").write_text(""),
     "a file less": lambda context: (context / "file").unlink(),
     "an empty folder more": lambda context: (context / "more").mkdir(),
@@ -42,8 +47,17 @@ SAME: dict[str, Callable[[Path], object]] = {
     "other permissions": lambda context: (context / "file").chmod(0o600),
     "a file that is left out": lambda context: (context / "a.log").write_text(""),
     "a socket": lambda context: _socket(context),
+    "a manifest": lambda context: (context / "replicated-images.yaml").write_text("version: 1\n"),
+    "a lock file": lambda context: (context / "x.lock.yaml").write_bytes(lock_text(Lock("x", {})).encode()),
+    "a journal": lambda context: _journal(context),
+    "a saved plan": lambda context: (context / "folder" / "plan.json").write_text(plan_json(every_kind())),
     "what a link points at, outside": lambda context: (context.parent / "outside").write_text("other"),
 }
+
+
+def _journal(context: Path) -> None:
+    (context / ".replsync" / "journal").mkdir(parents=True)
+    (context / ".replsync" / "journal" / "1.jsonl").write_text("{}\n")
 
 
 def _link(path: Path, target: str) -> None:

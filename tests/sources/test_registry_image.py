@@ -112,6 +112,13 @@ async def test_a_failed_look_up_is_not_remembered(scripted: Scripted, client: Re
     assert (await source.identify()).digest == IMAGE.digest
 
 
+async def test_an_index_without_any_image_is_none(scripted: Scripted, client: RegistryClient) -> None:
+    empty = build_index([])
+    scripted.on("GET /v2/app/worker/manifests/1", served(empty.manifest, OCI_INDEX))
+    with pytest.raises(UnsupportedImage, match="an index without any image"):
+        await RegistryImage(client, RegistrySource(tag(scripted.host))).content()
+
+
 async def test_a_helm_chart_is_no_image(scripted: Scripted, client: RegistryClient) -> None:
     chart = json.loads(IMAGE.manifest)
     chart["config"]["mediaType"] = "application/vnd.cncf.helm.config.v1+json"

@@ -18,7 +18,7 @@ from replsync.errors import CorruptBlob, NoRoom, ReplsyncError, UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import Descriptor, parse_document
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.made_from import read_made_from, split_of
+from replsync.oci.made_from import BUILD_INPUTS, build_of, read_made_from, split_of
 from replsync.sources.split_image import Known, split
 from tests.layers import tars
 from tests.servers.images import build_image
@@ -104,6 +104,17 @@ async def test_its_labels_say_what_it_was_made_from_and_those_of_a_derived_image
     assert read_made_from(json.dumps(derived, sort_keys=True, indent=1).encode()) == image.made_from
     derived["config"]["Env"] = ["a=b"]
     assert read_made_from(json.dumps(derived).encode()) is None
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+async def test_only_a_build_of_its_own_is_still_known_by_its_inputs(temporary: Path, is_built: bool) -> None:
+    def built(config: dict[str, Any]) -> None:
+        config["config"]["Labels"] = {BUILD_INPUTS: SOURCE, "a": "b"}
+
+    async with split(Held(config=built), LIMIT, SOURCE, {}, is_built=is_built) as image:
+        (config,) = image.configs.values()
+    assert read_made_from(config) == (build_of(SOURCE) if is_built else split_of(SOURCE, LIMIT))
+    assert json.loads(config)["config"]["Labels"]["a"] == "b"
 
 
 async def test_all_else_in_a_config_stays_and_labels_are_added_to_those_there(temporary: Path) -> None:
