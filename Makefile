@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup check test bench faults demo schema fmt pins clean
+.PHONY: help setup lint check test bench faults demo schema fmt pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -26,12 +26,14 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-check: $(READY) ## Lint, types, the schema, and the tests that need no server program
+lint: $(READY) ## Lint, types, and whether the schemas are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
+
+check: lint ## Lint, types, the schemas, and the tests that need no server program
 	$(BIN)/pytest -m "$(NO_SERVERS)"
 
 test: $(READY) ## All tests; installs and builds servers, as root on Debian and where Go is

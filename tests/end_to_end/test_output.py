@@ -127,7 +127,8 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
     done = every_kind.run("plan", "--format", "json", env=EPOCH)
     document = json.loads(done.stdout)
     assert document.keys() == {
-        *("format", "tool", "created_at", "engine", "manifests", "targets", "warnings", "summary", "actions", "digest")
+        *("format", "tool", "created_at", "engine", "manifests", "targets", "warnings", "notes", "summary", "actions"),
+        "digest",
     }
     assert document["format"] == "replsync.plan/1"
     assert document["tool"] == f"replsync {__version__}"
@@ -153,6 +154,7 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
             "attestations",
             "platforms",
             "split_over",
+            "refuse_over",
         }
     update = document["actions"][0]
     assert update == {
@@ -168,6 +170,7 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
             "attestations": "keep",
             "platforms": [],
             "split_over": None,
+            "refuse_over": None,
         },
         "tombstone": None,
         "reason": "the source has another image, and the tag is mutable",
