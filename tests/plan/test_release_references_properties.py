@@ -68,8 +68,10 @@ TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True) | st.s
     ["1.10", "yes", "0x1f", "1e3"]
 )
 REFERENCES = st.builds(lambda path, tag: Reference(Repository("registry.replicated.com", path), tag), PATHS, TAGS)
+# ruamel writes a text with `?` in front without quotes, and can't read that back where it is in braces.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).filter(lambda text: text[:1] != "?")
 NOISE: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20),
+    st.none() | st.booleans() | st.integers() | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "image", "spec", "tag"]), inner),
     max_leaves=6,
 )
