@@ -1,5 +1,7 @@
 """Reading a tar as raw members: every header block is kept as it is, so that a member can be copied to the byte.
 
+Not tarfile: that keeps no blocks, and holds each header in memory at whatever size the tar says.
+
 What a header means is read as Go's archive/tar does, which Docker, containerd
 and Podman unpack with. Sources of the rules: pax(1) "ustar Interchange Format"
 and "pax Header Block", GNU tar's manual, "Basic Tar Format" and "Sparse Formats".
@@ -7,7 +9,7 @@ and "pax Header Block", GNU tar's manual, "Basic Tar Format" and "Sparse Formats
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,7 +20,7 @@ END = bytes(2 * BLOCK)
 """How a tar ends."""
 
 MAX_HEADERS = 8 * 1024 * 1024
-"""Bytes of header blocks that one member may have; each is held in memory. Go's reader takes 1 MiB for each of them."""
+"""Bytes of header blocks that one member of a layer may have. Go's reader takes 1 MiB for each of them."""
 _MAX_NAME = 4096  # PATH_MAX of Linux: what is longer can't be unpacked
 _MAX_SIZE = 2**63 - 1
 _PART = 256 * 1024
@@ -49,8 +51,8 @@ class Readable(Protocol):
 class Member:
     """One member. `raw` are all of its header blocks, those that extend it first, and `size` the bytes of data behind.
 
-    `path` and `target` (of a hard link) are without `.`, `..` and slashes around; the root is empty.
-    A `global` header is one that applies to what follows.
+    `path` and `target` (of a hard link) are without `.`, `..` and slashes around; the root is empty. `name` and
+    `linkname` are as they are written. A `global` header is one that applies to what follows.
     """
 
     raw: bytes
@@ -58,13 +60,25 @@ class Member:
     path: bytes
     target: bytes
     size: int
+    name: bytes = b""
+    linkname: bytes = b""
+    flag: bytes = b"0"
+    is_sparse: bool = False
 
 
 class TarReader:
-    """Reads one member after the other: its headers, then its data, which is skipped where nobody takes it."""
+    """Reads one member after the other: its headers, then its data, which is skipped where nobody takes it.
 
-    def __init__(self, stream: Readable) -> None:
+    `skip` passes over so many bytes of the stream; without it they are read. A
+    member may have `max_headers` bytes of header blocks: each is held in memory.
+    """
+
+    def __init__(
+        self, stream: Readable, skip: Callable[[int], None] | None = None, max_headers: int = MAX_HEADERS
+    ) -> None:
         self._stream = stream
+        self._skip = skip
+        self._max_headers = max_headers
         self._left = 0
 
     def __iter__(self) -> Iterator[Member]:
@@ -87,6 +101,9 @@ class TarReader:
             pass
 
     def _next(self) -> Member | None:
+        if self._skip:
+            self._skip(self._left)
+            self._left = 0
         for _ in self.data():
             pass
         headers = bytearray()
@@ -96,7 +113,7 @@ class TarReader:
             header = self._block()
             if header is None or header == bytes(BLOCK):
                 if headers:
-                    raise _malformed("it ends with the first half of a header")
+                    raise _malformed("it is cut off behind the first half of a header")
                 following = self._block() if header is not None else None
                 if following is not None and following != bytes(BLOCK):
                     raise _malformed("there is an empty block within it")
@@ -135,7 +152,9 @@ class TarReader:
         if kind != "file":
             size = 0  # links of old tars tell the size of what they name, and have no data
         self._left = padded(size)
-        return Member(raw, kind, cleaned(name), cleaned(target) if kind == "link" else b"", size)
+        is_sparse = type_flag == b"S" or any(key.startswith(b"GNU.sparse.") for key in records)
+        path, goal = cleaned(name), cleaned(target) if kind == "link" else b""
+        return Member(raw, kind, path, goal, size, name, target, type_flag, is_sparse)
 
     def _block(self) -> bytes | None:
         block = self._stream.read(BLOCK)
@@ -148,8 +167,8 @@ class TarReader:
     def _content(self, size: int, headers: bytearray) -> bytes:
         """Read what an extended header says."""
         filled = padded(size)
-        if len(headers) + filled > MAX_HEADERS:
-            raise _malformed(f"the headers of one file have more than {MAX_HEADERS} bytes")
+        if len(headers) + filled > self._max_headers:
+            raise _malformed(f"the headers of one file have more than {self._max_headers} bytes")
         content = self._stream.read(filled)
         if len(content) < filled:
             raise _malformed("it is cut off within a header")
@@ -241,4 +260,4 @@ def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _malformed(what: str) -> UnsupportedImage:
-    return UnsupportedImage(f"it is not a tar that can be split: {what}")
+    return UnsupportedImage(f"it is no tar, or is damaged: {what}")
