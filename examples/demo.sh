@@ -11,7 +11,8 @@ bold='' plain=''
 [ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
 
 say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
-run() { printf '%s$ %s%s\n' "$bold" "${*@Q}" "$plain"; "$@" 2>&1; }
+quoted() { for word in "$@"; do [[ $word =~ ^[A-Za-z0-9_./:-]+$ ]] && printf ' %s' "$word" || printf ' %s' "${word@Q}"; done; }
+run() { printf '%s$%s%s\n' "$bold" "$(quoted "$@")" "$plain"; "$@" 2>&1; }
 
 # start LOG: a sandbox on a free port; its address goes to $address
 start() {
@@ -61,7 +62,6 @@ run replsync restore worker:1.9.3 --auto-approve
 run replsync history worker:1.9.3
 
 say "Every run has a journal, and can be taken back: the last one, too"
-journals=(.replsync/journal/*.jsonl)
-run replsync rollback "${journals[-1]}" --auto-approve
+run replsync rollback "$(ls -t .replsync/journal/*.jsonl | head -1)" --auto-approve
 
 say "That was all. The sandboxes are gone; start your own with: replsync sandbox"
