@@ -38,6 +38,11 @@ class Transforms:
         return replace(self, split_over=None, refuse_over=None)
 
     @property
+    def limits(self) -> "Transforms":
+        """What of these is about the size of layers."""
+        return Transforms(split_over=self.split_over, refuse_over=self.refuse_over)
+
+    @property
     def is_limited(self) -> bool:
         """Whether the size of layers matters."""
         return self.split_over is not None or self.refuse_over is not None

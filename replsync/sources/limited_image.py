@@ -49,8 +49,7 @@ class LimitedImage:
             return resolved  # the tag has it: whatever its size, the registry took it
         split_over, refuse_over = self._transforms.split_over, self._transforms.refuse_over
         if isinstance(self._name, BuildSource):  # nothing of it is there to be measured, and its inputs tell it
-            limits = replace(resolved.transforms, split_over=split_over, refuse_over=refuse_over)
-            return replace(resolved, transforms=limits)
+            return replace(resolved, transforms=self._transforms.limits)
         if split_over is None and not _is_exported(self._name):
             return resolved  # the plan blocks it, unless the target has these layers
         if not _is_over(await self._source.content(), split_over or refuse_over or 0):

@@ -159,7 +159,7 @@ class LockedOffer:
         if said == digest:
             return Resolved(name, digest, transforms=transforms)
         notes = (f"it is changed as {self._lock.name} says: {transforms_text(transforms)}",)
-        if " " in said:
+        if " " in said:  # no digest, but what it is made from
             return Resolved(name, None, transforms=transforms, notes=notes, made_from=said)
         whole = None if transforms.platforms else digest
         return Resolved(name, Digest(said), whole=whole, transforms=transforms, notes=notes)
@@ -172,14 +172,15 @@ class LockedOffer:
         limit, known = transforms.split_over, resolved.config
         if self.daemon_pushes or known is None:
             return resolved
-        limits = Transforms(split_over=limit, refuse_over=transforms.refuse_over)
-        return replace(resolved, transforms=limits, made_from=None if limit is None else split_of(known, limit))
+        return replace(
+            resolved, transforms=transforms.limits, made_from=None if limit is None else split_of(known, limit)
+        )
 
     async def _build(self, recipe: Recipe, name: BuildSource, locked: Digest | None, held: Digest | None) -> Resolved:
         if not self._ask_sources:
             if locked is None:
                 raise self._unknown(name)
-            return Resolved(name, None, made_from=build_of(locked))
+            return Resolved(name, None, transforms=recipe.transforms.limits, made_from=build_of(locked))
         found = await self._offer.identify(recipe, held)
         if locked is not None and found.made_from != build_of(locked):
             raise InvalidInput(

@@ -38,6 +38,16 @@ def test_a_plan_builds_only_what_its_manifest_says(built: Workplace, sandbox: Ru
     assert writes(sandbox) == []
 
 
+@pytest.mark.parametrize(("oversize", "limit"), [("reject", "refuse_over"), ("split", "split_over")])
+def test_a_build_that_is_planned_by_the_lock_file_alone_is_held_to_the_limit_too(
+    built: Workplace, sandbox: RunningSandbox, oversize: str, limit: str
+) -> None:
+    policy = {"max_layer_size": "1MB", "oversize_layers": oversize}
+    tags = [{"tag": "1", "build": {"context": "context"}}]
+    built.write(sandbox.host, {"name": "worker", "tags": tags}, policy=policy)
+    assert built.actions("--locked")["worker:1"]["source"][limit] == 1_000_000
+
+
 def test_what_a_split_image_is_made_from_is_compared_before_it_is_sent(
     workplace: Workplace, sandbox: RunningSandbox
 ) -> None:
