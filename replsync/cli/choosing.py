@@ -22,8 +22,8 @@ class Settled:
     member: Member
 
     def summaries(self, *, several: bool) -> list[str]:
-        """What each selector chooses; with the manifest's name where there are `several`."""
-        return [self._named(choice.summary, several) for choice in self.choices]
+        """What each selector chooses that chooses something; with the manifest's name where there are `several`."""
+        return [self._named(choice.summary, several) for choice in self.choices if choice.tags]
 
     def doubts(self, *, several: bool) -> list[str]:
         """What may not be meant, likewise."""

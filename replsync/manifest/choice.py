@@ -53,7 +53,7 @@ class Choice:
         if len(self.tags) > self.select.bound:
             raise InvalidInput(
                 f"select tags for {self.image}: {len(self.tags)} fit, and `select` may choose {self.select.bound}",
-                hint="choose fewer, such as the `newest: 5`, or allow more with `max`",
+                hint="choose fewer, such as by `newest: 5`, or allow more with `max`",
             )
 
     @property
