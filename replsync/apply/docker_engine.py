@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -59,7 +60,8 @@ class DockerEngine:
                 return await self._sources.of(_unlimited(recipe)).identify(held)
             case RegistrySource() as name:
                 # By its own digest from here on: what was chosen now is what is pulled later.
-                kept = await read_kept(self._client.fetch, name.reference, recipe.transforms)
+                read_config = partial(self._client.read_small_blob, name.reference.repository)
+                kept = await read_kept(self._client.fetch, name.reference, recipe.transforms, read_config)
                 tree = await read_tree(self._client.fetch, name.reference, kept)
                 self._refuse_others(name, recipe.transforms.platforms, await self._own_platform())
                 image = choose(tree, await self._own_platform(), name)

@@ -343,8 +343,9 @@ class Manifest(_Part):
         return self
 
     def transforms_of(self, image: Image, source: SourceName | None = None) -> Transforms:
-        """What is changed on the images that `image` takes from its sources; of one whose layers only its export tells,
-        from `source`, those over the limit are refused then.
+        """What is changed on the images that `image` takes from `source`.
+
+        Where layers are known only once they are exported, or built, those over the limit are refused then.
         """
         policy = self.policy
         splits = policy.oversize_layers == "split"

@@ -16,7 +16,16 @@ from replsync.oci.image_manifest import (
     refuse_uncopyable,
 )
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.recipe import AS_IT_IS, Selection, Transforms, is_doubtful, refuse_attestation, select
+from replsync.oci.made_from import MAX_CONFIG
+from replsync.oci.recipe import (
+    Selection,
+    Transforms,
+    is_doubtful,
+    platform_of,
+    refuse_attestation,
+    refuse_other_platforms,
+    select,
+)
 from replsync.registry.together import together
 
 MAX_TREE = 64 * 1024 * 1024
@@ -48,6 +57,8 @@ class Name(Protocol):
 
 N = TypeVar("N", bound=Name)
 Fetch = Callable[[N], Awaitable[Fetched]]
+ReadConfig = Callable[[Descriptor], Awaitable[bytes]]
+"""Reads the config of an image, of which the size was looked at."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,11 @@ class Kept:
         return self.root is self.source
 
 
-async def read_kept(fetch: Fetch[N], reference: N, transforms: Transforms) -> Kept:
+async def read_kept(fetch: Fetch[N], reference: N, transforms: Transforms, read_config: ReadConfig) -> Kept:
     """Read an image manifest, or an index without what is below it, and say what stays of it.
 
-    Which platform an image by itself is for stands in its config, which is not
-    read here. Raises UnsupportedImage for what is never copied, or where
+    The config is read of an image by itself, where platforms are chosen: it
+    names its own. Raises UnsupportedImage for what is never copied, or where
     `transforms` want what isn't there; NotFound and RegistryError as `fetch` does.
     """
     source = await _document(fetch, reference)
@@ -76,6 +87,8 @@ async def read_kept(fetch: Fetch[N], reference: N, transforms: Transforms) -> Ke
         raise UnsupportedImage(f"{reference}: it is an index without any image", hint="name another source")
     try:
         selection = await _selected(fetch, reference, source, transforms)
+        if selection is None and isinstance(source, ImageManifest) and transforms.platforms:
+            await _refuse_other_platforms(source, transforms, read_config)
     except UnsupportedImage as error:
         raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error
     return Kept(source, selection.kept, selection.notes) if selection else Kept(source, source)
@@ -87,8 +100,7 @@ async def read_tree(fetch: Fetch[N], reference: N, kept: Kept | None = None) -> 
     Raises UnsupportedImage where any of them is of a kind that is never
     copied, NotFound and RegistryError as `fetch` does.
     """
-    kept = kept or await read_kept(fetch, reference, AS_IT_IS)
-    root = kept.root
+    root = kept.root if kept else await _document(fetch, reference)
     if isinstance(root, Descriptor):
         root = await _document(fetch, reference.beside(root.digest))
     return await _below(fetch, reference, root)
@@ -100,6 +112,8 @@ async def _selected(fetch: Fetch[N], reference: N, source: Document, transforms:
     if not isinstance(source, ImageIndex) or (transforms.attestations == "keep" and not transforms.platforms):
         return None
     unclear = [entry for entry in source.manifests if is_doubtful(entry) or entry.media_type in INDEX_TYPES]
+    if len(unclear) > _MAX_DOCUMENTS:
+        raise UnsupportedImage(f"an index with more than {_MAX_DOCUMENTS} entries of which nobody says what they are")
     read = await together(_document(fetch, reference.beside(entry.digest)) for entry in unclear)
     attestations = [entry for entry in source.manifests if entry.is_attestation]
     for entry, document in zip(unclear, read, strict=True):
@@ -111,6 +125,12 @@ async def _selected(fetch: Fetch[N], reference: N, source: Document, transforms:
                 hint="build it with --provenance=false --sbom=false",
             )
     return select(source, attestations, transforms)
+
+
+async def _refuse_other_platforms(image: ImageManifest, transforms: Transforms, read_config: ReadConfig) -> None:
+    if image.config.size > MAX_CONFIG:
+        raise UnsupportedImage(f"its config has {image.config.size} bytes, and is read up to {MAX_CONFIG}")
+    refuse_other_platforms(platform_of(await read_config(image.config)), transforms.platforms)
 
 
 async def _below(fetch: Fetch[N], reference: N, root: Document) -> ImageTree:

@@ -8,8 +8,11 @@ from typing import Protocol
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.image_tree import ImageTree
+from replsync.oci.recipe import Transforms
 from replsync.oci.reference import Repository
+from replsync.oci.source_name import SourceName
 from replsync.oci.tag_state import Resolved
+from replsync.registry.trees import Kept
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,16 @@ class Content:
     total: int
     blobs: tuple[Descriptor, ...] | None
     repository: Repository | None = None
+
+
+def offered(source: SourceName, kept: Kept, transforms: Transforms) -> Resolved:
+    """Return what would be pushed of `source`, which is named with its digest, where `kept` stays of it."""
+    digest = kept.source.digest
+    if kept.is_whole:
+        return Resolved(source, digest)
+    # Whoever chose platforms wants just those, also where the tag has all of them by now.
+    whole = None if transforms.platforms else digest
+    return Resolved(source, kept.root.digest, whole=whole, transforms=transforms, notes=kept.notes)
 
 
 class OpenImage(Protocol):

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from replsync.errors import CorruptBlob, UnsupportedImage
 from replsync.oci.digest import Digest, digest_of, hasher_of
-from replsync.oci.image_manifest import Descriptor, ImageIndex, ImageManifest
+from replsync.oci.image_manifest import Descriptor, ImageIndex
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.made_from import MAX_CONFIG
-from replsync.oci.recipe import AS_IT_IS, Transforms, platform_of, refuse_other_platforms
+from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.source_name import LayoutSource, pinned, spoken
 from replsync.oci.tag_state import Resolved
 from replsync.registry.trees import Fetched, Kept, read_kept, read_tree
 from replsync.sources.file_part import Files, Missing, OpenPart
-from replsync.sources.image_source import Content
+from replsync.sources.image_source import Content, offered
 from replsync.sources.layout_index import blob_name, check_layout, choose, read_index
 
 _PART = 256 * 1024
@@ -80,11 +79,9 @@ class LayoutImage:
         kept = await self._what_stays()
         digest = kept.source.digest
         source = pinned(self._name, digest)
-        if kept.is_whole or (digest == held and not self._transforms.platforms):
+        if digest == held and not self._transforms.platforms:
             return Resolved(source, digest)
-        # Whoever chose platforms wants just those, also where the tag has all of them by now.
-        whole = None if self._transforms.platforms else digest
-        return Resolved(source, kept.root.digest, whole=whole, transforms=self._transforms, notes=kept.notes)
+        return offered(source, kept, self._transforms)
 
     async def content(self) -> Content:
         """List the blobs, all of which are there in the size that is said of them. Raises UnsupportedImage."""
@@ -102,10 +99,7 @@ class LayoutImage:
             if self._kept is None:
                 root = await asyncio.to_thread(self._look_up)
                 self._described[root.digest] = root
-                kept = await read_kept(self._fetch, self._place(root.digest), self._transforms)
-                if self._transforms.platforms and kept.is_whole and isinstance(kept.source, ImageManifest):
-                    await asyncio.to_thread(self._refuse_other_platforms, kept.source)
-                self._kept = kept
+                self._kept = await read_kept(self._fetch, self._place(root.digest), self._transforms, self._config)
         return self._kept
 
     async def _read_tree(self) -> ImageTree:
@@ -135,13 +129,8 @@ class LayoutImage:
                 self._described.setdefault(entry.digest, entry)
         return fetched
 
-    def _refuse_other_platforms(self, image: ImageManifest) -> None:
-        try:
-            if image.config.size > MAX_CONFIG:
-                raise UnsupportedImage(f"its config has {image.config.size} bytes, and is read up to {MAX_CONFIG}")
-            refuse_other_platforms(platform_of(self._blob(image.config)), self._transforms.platforms)
-        except UnsupportedImage as error:
-            raise self._refused(error) from error
+    async def _config(self, blob: Descriptor) -> bytes:
+        return await asyncio.to_thread(self._blob, blob)
 
     def _refuse_missing(self, blobs: tuple[Descriptor, ...]) -> None:
         try:

@@ -5,18 +5,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from replsync.errors import NotFound, UnsupportedImage
+from replsync.errors import NotFound
 from replsync.oci.digest import Digest
-from replsync.oci.image_manifest import INDEX_TYPES, Descriptor, ImageManifest
+from replsync.oci.image_manifest import INDEX_TYPES, Descriptor
 from replsync.oci.image_tree import ImageTree
-from replsync.oci.made_from import MAX_CONFIG
-from replsync.oci.recipe import AS_IT_IS, Transforms, platform_of, refuse_other_platforms
+from replsync.oci.recipe import AS_IT_IS, Transforms
 from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import RegistrySource, pinned
 from replsync.oci.tag_state import Resolved
 from replsync.registry.client import RegistryClient
 from replsync.registry.trees import Kept, read_kept, read_tree
-from replsync.sources.image_source import Content
+from replsync.sources.image_source import Content, offered
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,7 @@ class RegistryImage:
         source = pinned(self._name, found.digest)
         if not self._may_change(found) or (found.digest == held and not self._transforms.platforms):
             return Resolved(source, found.digest)
-        kept = await self._what_stays()
-        if kept.is_whole:
-            return Resolved(source, found.digest)
-        # Whoever chose platforms wants just those, also where the tag has all of them by now.
-        whole = None if self._transforms.platforms else found.digest
-        return Resolved(source, kept.root.digest, whole=whole, transforms=self._transforms, notes=kept.notes)
+        return offered(source, await self._what_stays(), self._transforms)
 
     def _may_change(self, found: Descriptor) -> bool:
         if self._transforms.platforms:
@@ -75,9 +69,7 @@ class RegistryImage:
         async with self._looking:  # one request tells the digest, too, if nobody has asked for it yet
             if self._kept is None:
                 reference = self._exactly(self._found.digest if self._found else None)
-                kept = await read_kept(self._client.fetch, reference, self._transforms)
-                if self._transforms.platforms and kept.is_whole and isinstance(kept.source, ImageManifest):
-                    await self._refuse_other_platforms(kept.source)
+                kept = await read_kept(self._client.fetch, reference, self._transforms, self._config)
                 self._found = Descriptor(kept.source.media_type, kept.source.digest, len(kept.source.raw))
                 self._kept = kept
         return self._kept
@@ -86,15 +78,8 @@ class RegistryImage:
         reference = self._name.reference
         return replace(reference, digest=reference.digest or digest)
 
-    async def _refuse_other_platforms(self, image: ImageManifest) -> None:
-        reference = self._name.reference
-        try:
-            if image.config.size > MAX_CONFIG:
-                raise UnsupportedImage(f"its config has {image.config.size} bytes, and is read up to {MAX_CONFIG}")
-            config = await self._client.read_small_blob(reference.repository, image.config)
-            refuse_other_platforms(platform_of(config), self._transforms.platforms)
-        except UnsupportedImage as error:
-            raise UnsupportedImage(f"{reference}: {error.message}", hint=error.hint) from error
+    async def _config(self, blob: Descriptor) -> bytes:
+        return await self._client.read_small_blob(self._name.reference.repository, blob)
 
     async def _look_up(self) -> Descriptor:
         async with self._looking:

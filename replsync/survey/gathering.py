@@ -14,6 +14,7 @@ from replsync.manifest.labels import concern, is_among
 from replsync.manifest.model import Image, Manifest, Tag
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import DOCKER_MANIFEST, Descriptor
+from replsync.oci.made_from import serves
 from replsync.oci.recipe import Recipe
 from replsync.oci.reference import Reference, Repository, is_referrers_tag
 from replsync.oci.source_name import RegistrySource, located, spoken
@@ -165,8 +166,9 @@ async def _listed(
         state = await _state(client, reference, made=made)
         match state:
             # Nothing is going to be made, so that nothing that makes it need be there.
-            case Present(made_from=there) | Tombstone(replaced=Present(made_from=there)) if made and there == made_from:
-                return state, wanted
+            case Present(made_from=there) | Tombstone(replaced=Present(made_from=there)):
+                if made_from is not None and serves(made_from, there):
+                    return state, wanted
     return state, await _pushable(wanted, client, offer)
 
 

@@ -8,7 +8,7 @@ import pytest
 from replsync.errors import NotFound, UnsupportedImage
 from replsync.oci.digest import Digest
 from replsync.oci.image_manifest import OCI_INDEX
-from replsync.oci.recipe import Recipe
+from replsync.oci.recipe import Recipe, Transforms
 from replsync.oci.reference import Repository
 from replsync.oci.source_name import RegistrySource, pinned
 from replsync.oci.tag_state import Resolved
@@ -117,6 +117,16 @@ async def test_an_index_without_any_image_is_none(scripted: Scripted, client: Re
     scripted.on("GET /v2/app/worker/manifests/1", served(empty.manifest, OCI_INDEX))
     with pytest.raises(UnsupportedImage, match="an index without any image"):
         await RegistryImage(client, RegistrySource(tag(scripted.host))).content()
+
+
+async def test_entries_that_have_to_be_looked_at_are_bounded(scripted: Scripted, client: RegistryClient) -> None:
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    entry = json.loads(build_index([IMAGE]).manifest)["manifests"][0] | {"platform": unknown}
+    body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] * 1001}
+    scripted.on("GET /v2/app/worker/manifests/1", served(json.dumps(body).encode(), OCI_INDEX))
+    source = RegistryImage(client, RegistrySource(tag(scripted.host)), Transforms("strip"))
+    with pytest.raises(UnsupportedImage, match="more than 1000 entries"):
+        await source.content()
 
 
 async def test_a_helm_chart_is_no_image(scripted: Scripted, client: RegistryClient) -> None:
