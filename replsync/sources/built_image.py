@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from replsync.errors import ChangedMeanwhile, DockerError, UnsupportedImage
+from replsync.errors import ChangedMeanwhile, UnsupportedImage
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.made_from import build_of
@@ -26,6 +26,7 @@ from replsync.sources.docker_build import Order, Say, build_archive, build_in_da
 from replsync.sources.docker_daemon import Stop, in_daemon
 from replsync.sources.image_source import OpenImage
 from replsync.sources.layout_image import LayoutImage
+from replsync.sources.temporary import no_room
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -120,9 +121,7 @@ class BuiltImage:
         try:
             return await in_daemon(operation, work)
         except OSError as error:
-            raise DockerError(
-                f"{operation}: in a temporary folder: {error.strerror or error}", hint="TMPDIR chooses another place"
-            ) from error
+            raise no_room(operation, error) from error
         finally:
             stop.set()  # a cancelled task leaves its thread behind: this ends it
 

@@ -6,14 +6,13 @@ daemon's image before that is its image ID, the digest of its config.
 """
 
 import asyncio
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replsync.errors import DockerError, UnsupportedImage
+from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, parse_digest
 from replsync.oci.image_manifest import Descriptor, ImageManifest
 from replsync.oci.image_tree import ImageTree
@@ -24,6 +23,7 @@ from replsync.oci.tag_state import Resolved
 from replsync.sources.docker_daemon import Stop, exported, in_daemon, uses_containerd_store
 from replsync.sources.image_source import Content
 from replsync.sources.saved_archive import SavedImage, read_saved
+from replsync.sources.temporary import no_room, temporary_folder
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -92,7 +92,7 @@ class DaemonImage:
     async def open(self) -> AsyncIterator[OpenDaemonImage]:
         """Export the image, compressed, into a temporary folder of its own."""
         found = await self._look_up()
-        with self._temporary_folder() as folder:
+        with temporary_folder(f"export {self._name}") as folder:
             yield OpenDaemonImage(await self._export(found.identifier, folder))
 
     async def _look_up(self) -> _Found:
@@ -113,7 +113,7 @@ class DaemonImage:
 
     async def _config_in_export(self, identifier: str) -> Digest:
         """With the containerd image store the ID says nothing of the config: only an export does."""
-        with self._temporary_folder() as folder:
+        with temporary_folder(f"export {self._name}") as folder:
             root = (await self._export(identifier, folder)).tree.root
         if not isinstance(root, ImageManifest):
             raise AssertionError("a daemon exports images one at a time")
@@ -131,25 +131,9 @@ class DaemonImage:
         except UnsupportedImage as error:
             raise UnsupportedImage(f"export {self._name}: {error.message}", hint=error.hint) from error
         except OSError as error:
-            raise self._no_room(error) from error
+            raise no_room(f"export {self._name}", error) from error
         finally:
             stop.set()  # a cancelled task leaves its thread behind: this ends it
-
-    @contextmanager
-    def _temporary_folder(self) -> Iterator[Path]:
-        try:
-            # A thread that is being stopped may still write while the folder goes.
-            folder = tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)
-        except OSError as error:
-            raise self._no_room(error) from error
-        with folder as name:
-            yield Path(name)
-
-    def _no_room(self, error: OSError) -> DockerError:
-        return DockerError(
-            f"export {self._name} into a temporary folder: {error.strerror or error}",
-            hint="the image takes its compressed size there; TMPDIR chooses another place",
-        )
 
 
 def _config(name: DaemonSource, identifier: str) -> Digest:

@@ -9,7 +9,6 @@ import csv
 import io
 import os
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from replsync.oci.made_from import BUILD_INPUTS
 from replsync.registry.blotting import blotted
 from replsync.sources.build_inputs import context_of, dockerfile_of, own_ignore_file
 from replsync.sources.docker_daemon import Stop, shown
+from replsync.sources.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -98,8 +98,8 @@ def _builder(client: "DockerClient") -> Builder:
 
 def build_in_daemon(client: "DockerClient", order: Order, builder: Builder, stop: Stop, say: Say) -> str:
     """Build into the Docker daemon, and return the image's ID. No tag is made. Raises DockerError."""
-    with tempfile.TemporaryDirectory(prefix="replsync-") as name:
-        file = Path(name) / "id"
+    with temporary_folder(f"build {order.build}") as folder:
+        file = folder / "id"
         if builder == "classic":
             _run([*_docker(client), "build", *_common(order), "--iidfile", str(file)], order, stop, say)
         else:

@@ -8,14 +8,13 @@ of the config, that an image is known by.
 import asyncio
 import json
 import posixpath
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from replsync.errors import DockerError, UnsupportedImage
+from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.recipe import AS_IT_IS, Transforms, platform_of, refuse_other_platforms
 from replsync.oci.reference import Reference, parse_reference
@@ -25,6 +24,7 @@ from replsync.sources.archive import Archive
 from replsync.sources.daemon_image import OpenDaemonImage
 from replsync.sources.image_source import Content
 from replsync.sources.saved_archive import SavedImage, pack
+from replsync.sources.temporary import no_room, temporary_folder
 
 _PART = 1024 * 1024
 _NAMED = 10
@@ -74,20 +74,15 @@ class SavedFileImage:
     async def open(self) -> AsyncIterator[OpenDaemonImage]:
         """Compress the layers into a temporary folder of its own."""
         found = await self._look_up()
-        try:
-            # A thread that is being stopped may still write while the folder goes.
-            temporary = tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)
-        except OSError as error:
-            raise self._no_room(error) from error
-        with temporary as folder:
-            yield OpenDaemonImage(await self._packed(found, Path(folder)))
+        with temporary_folder(f"pack {self._name}") as folder:
+            yield OpenDaemonImage(await self._packed(found, folder))
 
     async def _packed(self, found: _Found, folder: Path) -> SavedImage:
         stopped = threading.Event()
         try:
             return await asyncio.to_thread(self._pack, found, folder, stopped)
         except OSError as error:
-            raise self._no_room(error) from error
+            raise no_room(f"pack {self._name}", error) from error
         finally:
             stopped.set()  # a cancelled task leaves its thread behind: this ends it
 
@@ -122,12 +117,6 @@ class SavedFileImage:
     def _document(self, name: str) -> bytes:
         with self._archive.open_linked(name) as part:
             return part.document()
-
-    def _no_room(self, error: OSError) -> DockerError:
-        return DockerError(
-            f"pack {self._name} into a temporary folder: {error.strerror or error}",
-            hint="the image takes its compressed size there; TMPDIR chooses another place",
-        )
 
     def _refused(self, error: UnsupportedImage) -> UnsupportedImage:
         return UnsupportedImage(f"{self._name}: {error.message}", hint=error.hint)

@@ -25,6 +25,7 @@ from replsync.oci.layer_bounds import parts_bound, temporary_disk
 from replsync.oci.made_from import MAX_CONFIG, split_of
 from replsync.oci.reference import Repository
 from replsync.sources.image_source import OpenImage
+from replsync.sources.temporary import no_room, temporary_folder
 
 if TYPE_CHECKING:
     from replsync.layers.splitting import Part
@@ -87,19 +88,14 @@ async def split(
     says, UnsupportedImage where a layer can't be split, and whatever reading the image raises.
     """
     needed = temporary_disk(layers_to_split(image.tree, limit))
-    try:
-        # A thread that is being stopped may still write while the folder goes.
-        temporary = tempfile.TemporaryDirectory(prefix="replsync-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise NoRoom(f"split layers in a temporary folder: {error.strerror or error}", hint=_TMPDIR) from error
-    with temporary as name:
-        free = shutil.disk_usage(name).free
+    with temporary_folder("split layers") as folder:
+        free = shutil.disk_usage(folder).free
         if free < needed:
             raise NoRoom(
                 f"split layers in {tempfile.gettempdir()}: it takes up to {needed:,} bytes, and {free:,} are free",
                 hint=_TMPDIR,
             )
-        yield await _Split(image, limit, source, known, Path(name), is_built).run()
+        yield await _Split(image, limit, source, known, folder, is_built).run()
 
 
 class _Split:
@@ -178,8 +174,7 @@ class _Split:
         except UnsupportedImage as error:
             raise UnsupportedImage(f"split layer {short(layer.digest)}: {error.message}", hint=error.hint) from error
         except OSError as error:
-            what = f"split layer {short(layer.digest)} in a temporary folder"
-            raise NoRoom(f"{what}: {error.strerror or error}", hint=_TMPDIR) from error
+            raise no_room(f"split layer {short(layer.digest)}", error) from error
         finally:
             stop.set()  # a cancelled task leaves its thread behind: this ends it
             spool.unlink(missing_ok=True)

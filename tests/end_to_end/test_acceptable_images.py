@@ -120,7 +120,7 @@ def file_system(docker: DockerDaemon, reference: str) -> dict[str, tuple[object,
         with tarfile.open(mode="r|", fileobj=process.stdout) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
-                digest = hashlib.file_digest(content, "sha256").hexdigest() if content else None  # type: ignore[arg-type]
+                digest = hashlib.file_digest(content, "sha256").hexdigest() if content else None  # type: ignore[arg-type] # a member is a file, too
                 owner, device = (member.uid, member.gid), (member.devmajor, member.devminor)
                 found[member.name] = (
                     *(member.type, member.mode, owner, member.mtime, member.size, member.linkname, device, digest),

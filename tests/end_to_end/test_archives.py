@@ -189,18 +189,20 @@ def test_a_path_starts_from_the_manifests_folder(place: Place, skopeo: Skopeo) -
     assert place.workplace.run("lock", "--check", *plan).returncode == 0
 
 
+def put(place: Place, kind: str, image: BuiltImage) -> None:
+    """Write `image` to the file, or folder, `dist`."""
+    if kind == "oci":
+        write_layout(place.folder / "dist", {"1": image})
+    else:
+        (place.folder / "dist").write_bytes(saved({"acme/worker:1": image}))
+
+
 @pytest.mark.parametrize("kind", ["oci", "docker-archive"])
 def test_a_saved_plan_refuses_a_file_that_is_another_image_by_now(place: Place, kind: str) -> None:
-    def put(image: BuiltImage) -> None:
-        if kind == "oci":
-            write_layout(place.folder / "dist", {"1": image})
-        else:
-            (place.folder / "dist").write_bytes(saved({"acme/worker:1": image}))
-
-    put(AMD)
+    put(place, kind, AMD)
     place.write({"tag": "1", "source": f"{kind}:dist"})
     assert place.workplace.run("plan", "--out", "plan.json").returncode == 0
-    put(OTHER)
+    put(place, kind, OTHER)
     refused = place.workplace.run("apply", "plan.json")
     assert_refused(refused, 5, "another image")
     assert writes(place.sandbox) == []
@@ -208,27 +210,21 @@ def test_a_saved_plan_refuses_a_file_that_is_another_image_by_now(place: Place, 
 
 @pytest.mark.parametrize("kind", ["oci", "docker-archive"])
 def test_a_locked_file_is_what_the_lock_says_or_the_tag_is_blocked(place: Place, kind: str) -> None:
-    def put(image: BuiltImage) -> None:
-        if kind == "oci":
-            write_layout(place.folder / "dist", {"1": image})
-        else:
-            (place.folder / "dist").write_bytes(saved({"acme/worker:1": image}))
-
-    put(AMD)
+    put(place, kind, AMD)
     place.write({"tag": "1", "source": f"{kind}:dist"})
     unlocked = place.workplace.run("plan", "--locked")
     assert unlocked.returncode != 0
     assert place.workplace.run("lock").returncode == 0
     locked = (place.folder / "replicated-images.lock.yaml").read_text()
     assert f"{kind}:dist: {AMD.digest if kind == 'oci' else AMD.config_digest}" in locked
-    put(OTHER)
+    put(place, kind, OTHER)
     for option in ((), ("--locked",)):
         (action,) = place.workplace.actions(*option).values()
         assert action["kind"] == "blocked"
         assert "another image" in action["reason"]
         assert "replsync lock --upgrade IMAGE:TAG" in action["reason"]
     assert place.workplace.run("lock", "--check").returncode == 2
-    put(AMD)
+    put(place, kind, AMD)
     place.workplace.apply("--locked")
     assert place.workplace.is_in_sync("--locked")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from replsync.errors import DockerError, UnsupportedImage
+from replsync.errors import DockerError, NoRoom, UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.image_manifest import DOCKER_MANIFEST, ImageManifest
 from replsync.oci.recipe import Recipe
@@ -267,7 +267,7 @@ async def test_no_temporary_folder_is_an_error_with_a_next_move(
     loaded: DaemonSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    with pytest.raises(DockerError, match=f"^export {loaded} into a temporary folder: No such file") as caught:
+    with pytest.raises(NoRoom, match=f"^export {loaded} in a temporary folder: No such file") as caught:
         await exported(DaemonImage(loaded))
     assert caught.value.hint
     assert "TMPDIR" in caught.value.hint
@@ -283,7 +283,7 @@ async def test_no_room_for_a_layer_is_an_error_with_a_next_move(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # as near as one gets to a full disk
     try:
-        with pytest.raises(DockerError, match="into a temporary folder: File too large"):
+        with pytest.raises(NoRoom, match="in a temporary folder: File too large"):
             await exported(source)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replsync.errors import DockerError, InvalidInput, ReplsyncError, UnsupportedImage
+from replsync.errors import InvalidInput, NoRoom, ReplsyncError, UnsupportedImage
 from replsync.oci.digest import parse_digest
 from replsync.oci.image_manifest import DOCKER_LAYER, ImageManifest
 from replsync.oci.platform import parse_platform
@@ -192,7 +192,7 @@ async def test_no_room_is_told(path: Path, tmp_path: Path, monkeypatch: pytest.M
     put(path, saved({"acme/one:1": ONE}))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     error = await refused_when_opened(path)
-    assert isinstance(error, DockerError)
+    assert isinstance(error, NoRoom)
     assert error.hint is not None
     assert "TMPDIR" in error.hint
 
