@@ -161,9 +161,11 @@ class _Reading:
             self._fault(_start(tag_places), f"`tags` is {_said(tags)}, expected a list of tags", _WITHOUT)
         else:
             found = [self._tag(tag, _start(place)) for tag, place in zip(tags, tag_places.items, strict=True)]
-            for number, tag in enumerate(found):
-                if tag is not None and tag in found[:number]:
-                    self._fault(_start(tag_places.items[number]), f"the tag {shown(tag)} is there twice", _WITHOUT)
+            seen: set[str] = set()
+            for tag, place in zip(found, tag_places.items, strict=True):
+                if tag in seen:
+                    self._fault(_start(place), f"the tag {shown(tag)} is there twice", _WITHOUT)
+                seen |= {tag} if tag else set()
             self.selected[image] = LockedTags(by, tuple(sorted(tag for tag in found if tag is not None)))
 
     def _tag(self, value: Value, position: Position) -> str | None:
