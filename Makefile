@@ -10,7 +10,7 @@ READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
 PLAN := schemas/plan.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
-NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or buildx or skopeo)
+NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or buildx or skopeo or chromium)
 UV := uv==0.13.9
 
 help: ## List the targets

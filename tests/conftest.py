@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.kinds import KindCounter, mark
 from tests.servers.any_registry import any_registry, registry_kind, start_any_registry
+from tests.servers.browser import browser
 from tests.servers.builders import buildkitd, buildx, buildx_apart
 from tests.servers.command import run_replsync
 from tests.servers.crane import crane, crane_registry, start_crane_registry
@@ -18,6 +19,7 @@ from tests.servers.skopeo import skopeo
 
 __all__ = [
     "any_registry",
+    "browser",
     "buildkitd",
     "buildx",
     "buildx_apart",

@@ -13,6 +13,7 @@ SERVERS = {
     "dockerd": ("dockerd",),
     "buildx": ("buildx", "buildx_apart"),
     "skopeo": ("skopeo",),
+    "chromium": ("browser",),
 }
 """Markers of tests that need a server program installed, and the fixtures that start or call it."""
 

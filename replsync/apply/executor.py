@@ -122,7 +122,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
         if action.kind is Kind.TOMBSTONE
     )
     found = {outcome.action.reference: outcome for outcome in images + tombstones}
-    return Report(tuple(found[action.reference] for action in plan.writes))
+    return Report(plan, tuple(found[action.reference] for action in plan.writes))
 
 
 class _Writing:

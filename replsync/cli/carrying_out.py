@@ -75,16 +75,13 @@ async def carry_out(
     plan = reviewed.plan
     journals = Journals(members, plan.writes, reviewed.digest, TOOL)
     outcomes: list[Outcome] = []
-    planned: int | None = len(plan.writes)
     try:
         with closing(journals), watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
             outcomes = list((await execute(plan, registries.client, registries.engine, journals, watcher)).outcomes)
-            planned = None  # it came to its end
     finally:
         _name(journals, shown, back)  # first: whoever reads the report may be gone
-        report = Report(tuple(outcomes))
-        said = report_text(report, colour=use_colour(shown.no_color), planned=planned, name=plan.name_of)
-        print(said, end="", flush=True)
+        report = Report(plan, tuple(outcomes), tuple(str(path) for _, path in journals.written))
+        print(report_text(report, colour=use_colour(shown.no_color)), end="", flush=True)
     if report.failures:
         raise Ends(_exit_code(plan, report))
 

@@ -9,7 +9,7 @@ from replsync.apply.journal_file import SUFFIX
 from replsync.cli.journals import entries_of, journal_folder
 from replsync.cli.manifest_file import tag_of
 from replsync.cli.manifests import member_with, read_all
-from replsync.cli.options import Connection, FormatName
+from replsync.cli.options import Connection, PlainFormatName
 from replsync.cli.running import run
 from replsync.cli.workspace import at_work
 from replsync.errors import InvalidInput, SignInError
@@ -22,7 +22,7 @@ from replsync.render.harmless import clean
 from replsync.render.history import Recorded, history_json, history_text
 
 
-def show_history(name: str, connection: Connection, form: FormatName) -> None:
+def show_history(name: str, connection: Connection, form: PlainFormatName) -> None:
     """Print what the journals and the registry know of a tag."""
     members = read_all(connection.files)
     member = member_with(name, members)
@@ -38,9 +38,9 @@ def show_history(name: str, connection: Connection, form: FormatName) -> None:
         )
     now = run(_look(reference, connection, member))
     match form:
-        case FormatName.TEXT:
+        case PlainFormatName.TEXT:
             print(history_text(reference, recorded, now), end="")
-        case FormatName.JSON:
+        case PlainFormatName.JSON:
             print(history_json(reference, recorded, now), end="")
         case _:
             assert_never(form)

@@ -12,7 +12,6 @@ DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
 NO_TARGETS: list[str] = []
 NO_GLOBS: list[str] = []
-NO_PASSWORDS: list[str] = []
 
 # typer has no public name for the base class of its usage errors, only for this member of the family.
 WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -27,6 +26,15 @@ class EngineName(StrEnum):
 
 class FormatName(StrEnum):
     """How a plan is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+class PlainFormatName(StrEnum):
+    """How other things are written."""
 
     TEXT = "text"
     JSON = "json"
@@ -81,6 +89,16 @@ class Shown:
     auto_approve: bool = False
 
 
+def registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> Connection:
+    """Return a connection for what takes no other engine."""
+    return Connection(tuple(file), EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
+
+
+def shown(quiet: bool, no_color: bool, auto_approve: bool) -> Shown:
+    """Return how a command that has no more to say talks."""
+    return Shown(quiet=quiet, no_color=no_color, auto_approve=auto_approve)
+
+
 def refuse_beside_plan(context: typer.Context) -> None:
     """Raise a usage error for what a saved plan settles itself. `context` is that of the command."""
     for name in ("file", "engine", "locked"):
@@ -98,6 +116,7 @@ Engine = Annotated[
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),
 ]
 Format = Annotated[FormatName, typer.Option("--format", help="How to write it.")]
+PlainFormat = Annotated[PlainFormatName, typer.Option("--format", help="How to write it.")]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="End with 2 where there are changes, with 0 where there are none.")
 ]
@@ -138,53 +157,3 @@ PlainHttp = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; $NO_COLOR does the same.")]
-
-
-def _passwords(given: list[str]) -> list[str]:
-    if not all(given):
-        raise typer.BadParameter("a password has at least one character")
-    return given
-
-
-def _size(text: str) -> int:
-    from replsync.manifest.byte_size import parse_size
-
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no size: write one such as 30MB or 1.9GB") from error
-
-
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
-Data = Annotated[Path | None, typer.Option(help="Keep the images in this folder. Without it they are gone at the end.")]
-TokenSeconds = Annotated[
-    float,
-    typer.Option(min=1, metavar="SECONDS", help="How long a token holds: a short time makes clients sign in anew."),
-]
-PullOnlyPassword = Annotated[
-    list[str],
-    typer.Option(
-        metavar="PASSWORD",
-        callback=_passwords,
-        help="Also take this one, of a customer's licence: pushes are answered 403.",
-    ),
-]
-RefuseAttestations = Annotated[
-    bool, typer.Option("--refuse-attestations", help="Answer 400 to provenance and SBOMs, as BuildKit pushes them.")
-]
-CutOffSize = Annotated[
-    int | None,
-    typer.Option(parser=_size, metavar="SIZE", help="Answer 524 to an upload request of more bytes: 30MB, 2GB."),
-]
-CutOffTime = Annotated[
-    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Answer 524 to a request that takes longer.")
-]
-CutOffLands = Annotated[
-    bool, typer.Option("--cut-off-lands", help="Carry out what is cut off all the same: 524, and yet it is there.")
-]
-RateLimit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Answer 429 to more than N requests a second, with Retry-After.")
-]
-LikeReplicated = Annotated[
-    bool, typer.Option("--like-replicated", help="Short for --refuse-attestations --cut-off-size 2GB.")
-]

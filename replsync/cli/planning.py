@@ -11,6 +11,8 @@ from replsync.cli.terminal import use_colour
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
 from replsync.plan.document import Plan, plan_json
+from replsync.render.html import plan_html
+from replsync.render.markdown import plan_markdown
 from replsync.render.text import plan_text
 
 CHANGES = 2
@@ -47,5 +49,9 @@ def _print(plan: Plan, form: FormatName, shown: Shown) -> None:
             print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="")
         case FormatName.JSON:
             print(plan_json(plan), end="")
+        case FormatName.MARKDOWN:
+            print(plan_markdown(plan), end="")
+        case FormatName.HTML:
+            print(plan_html(plan), end="")
         case _:
             assert_never(form)

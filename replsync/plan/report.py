@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from replsync.errors import ReplsyncError
 from replsync.oci.digest import Digest
 from replsync.plan.action import Action
+from replsync.plan.document import Plan
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,22 @@ Outcome = Done | Failed
 
 @dataclass(frozen=True)
 class Report:
-    """What became of each writing action, in the plan's order."""
+    """What became of a plan: its outcomes in the plan's order; fewer than it has writes where a run was interrupted.
 
+    `journals` are the files that tell what was written, and with which it can be taken back.
+    """
+
+    plan: Plan
     outcomes: tuple[Outcome, ...]
+    journals: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[Failed, ...]:
         """The actions that did not succeed."""
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failed))
+
+    @property
+    def left(self) -> tuple[Action, ...]:
+        """The writing actions that were not finished, because the run was interrupted."""
+        ended = {outcome.action.reference for outcome in self.outcomes}
+        return tuple(action for action in self.plan.writes if action.reference not in ended)

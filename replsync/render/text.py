@@ -112,20 +112,15 @@ def summary_line(plan: Plan) -> str:
     return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
 
 
-def report_text(
-    report: Report, *, colour: bool = False, planned: int | None = None, name: Callable[[Action], str] = _label
-) -> str:
-    """Return what became of the plan: counts, and each failure with its next move.
-
-    `planned` is how many actions there were, where a run was interrupted; `name` names a tag.
-    """
+def report_text(report: Report, *, colour: bool = False) -> str:
+    """Return what became of the plan: counts, and each failure with its next move."""
     done = [outcome for outcome in report.outcomes if isinstance(outcome, Done) and outcome.is_written]
     already = sum(isinstance(outcome, Done) and not outcome.is_written for outcome in report.outcomes)
     lines: list[str] = []
     if report.failures:
         lines.append(_paint("Failed:", Kind.BLOCKED, colour))
         for failure in report.failures:
-            lines += _failure(failure, name(failure.action), colour)
+            lines += _failure(failure, report.plan.name_of(failure.action), colour)
         lines.append("")
     counts = ", ".join(
         f"{sum(outcome.action.kind is kind for outcome in done)} {word}"
@@ -145,8 +140,8 @@ def report_text(
         parts.append(f"{len(report.failures)} failed")
     if unrecorded:
         parts.append(f"{unrecorded} of them written, but not recorded")
-    if planned is not None:
-        parts.append(f"{planned - len(report.outcomes)} not done")
+    if report.left:
+        parts.append(f"{len(report.left)} not done")
     lines.append(f"Apply: {'; '.join(parts)}.")
     return "\n".join(lines) + "\n"
 

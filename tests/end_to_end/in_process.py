@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from replsync.cli.main import app
+from replsync.cli.main import command
 from replsync.cli.options import Ends
 from replsync.errors import ReplsyncError
 
@@ -38,4 +36,4 @@ def call(folder: Path, *args: str) -> Ended:
 
 @cache
 def _command() -> Any:
-    return typer.main.get_command(app)
+    return command()

@@ -71,7 +71,7 @@ def test_a_plan_and_its_report_show_foreign_text_harmless(hostile: str) -> None:
     text = plan_text(made, unchanged=True)
     assert text.count("\n      ") == 5
     failed = Failed(retired, error)
-    for said in (text, report_text(Report((failed,))), outcome_line(failed)):
+    for said in (text, report_text(Report(made, (failed,))), outcome_line(failed)):
         assert acted_on(said) == []
 
 

@@ -105,15 +105,18 @@ def test_a_retirement_that_hits_nothing_is_pointed_out() -> None:
 
 def test_an_interrupted_run_says_what_was_not_done() -> None:
     created = action(listing(), Absent(), resolved("E"))
-    report = Report((Done(created, digest("E")),))
-    assert report_text(report, planned=3) == "Apply: 1 created; 2 not done.\n"
+    others = [replace(created, reference=created.reference.repository.tagged(tag)) for tag in ("2.0", "3.0")]
+    report = Report(plan(created, *others), (Done(created, digest("E")),))
+    assert report_text(report) == "Apply: 1 created; 2 not done.\n"
+    assert report.left == tuple(others)
 
 
 def test_a_report_tells_what_was_so_already_and_what_an_interruption_left() -> None:
     created = action(listing(), Absent(), resolved("E"))
     so = Done(created, digest("E"), is_written=False)
-    assert report_text(Report((so,))) == "Apply: nothing done; 1 so already.\n"
-    assert report_text(Report((so, Done(created, digest("E")))), planned=4) == (
+    others = [replace(created, reference=created.reference.repository.tagged(tag)) for tag in ("2.0", "3.0", "4.0")]
+    assert report_text(Report(plan(created), (so,))) == "Apply: nothing done; 1 so already.\n"
+    assert report_text(Report(plan(created, *others), (so, Done(others[0], digest("E"))))) == (
         "Apply: 1 created; 1 so already; 2 not done.\n"
     )
     assert outcome_line(so) == "= worker:1.0 create: so already, a9f51566bd67"
@@ -122,13 +125,18 @@ def test_a_report_tells_what_was_so_already_and_what_an_interruption_left() -> N
 def test_a_report_does_not_call_it_nothing_where_a_tag_was_written_and_not_recorded() -> None:
     created = action(listing(), Absent(), resolved("E"))
     failed = Failed(created, ReplsyncError("write x: the disk is full"), is_written=True)
-    assert report_text(Report((failed,))).endswith("Apply: 1 failed; 1 of them written, but not recorded.\n")
+    assert report_text(Report(plan(created), (failed,))).endswith(
+        "Apply: 1 failed; 1 of them written, but not recorded.\n"
+    )
 
 
 def test_a_report_counts_what_was_done_and_names_each_failure_with_its_next_move() -> None:
     created = action(listing(), Absent(), resolved("E"))
     buried = action(retiring(), present("D"))
-    report = Report((Done(created, digest("E")), Failed(buried, ReplsyncError("write x: no", hint="mend it"))))
+    report = Report(
+        plan(created, buried),
+        (Done(created, digest("E")), Failed(buried, ReplsyncError("write x: no", hint="mend it"))),
+    )
     assert report_text(report) == (
         "Failed:\n  ! worker:1.0 tombstone\n      write x: no\n      next: mend it\n\nApply: 1 created; 1 failed.\n"
     )
