@@ -3,14 +3,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup lint check test bench faults demo schema fmt pins clean
+.PHONY: help setup lint check test bench faults demo schema fmt dist pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
 PLAN := schemas/plan.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
-NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or buildx or skopeo or chromium)
+NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or buildx or skopeo or chromium or package_index)
 UV := uv==0.13.9
 
 help: ## List the targets
@@ -62,11 +62,17 @@ fmt: $(READY) ## Format the code, and mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-pins: ## Write requirements-dev.txt anew with the newest versions
+dist: $(READY) ## Build the sdist and the wheel
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+pins: ## Write requirements.txt and requirements-dev.txt anew with the newest versions
 	@"$$(scripts/find-python)" -m venv --clear build/pins
 	@build/pins/bin/python -m pip --quiet --disable-pip-version-check --no-cache-dir install $(UV)
 	@build/pins/bin/uv pip compile --quiet --no-cache --upgrade --universal --python-version 3.11 --extra dev \
 		--generate-hashes --no-strip-extras --custom-compile-command "make pins" --output-file requirements-dev.txt pyproject.toml
+	@build/pins/bin/uv pip compile --quiet --no-cache --universal --python-version 3.11 --constraint requirements-dev.txt \
+		--generate-hashes --no-strip-extras --custom-compile-command "make pins" --output-file requirements.txt pyproject.toml
 
 clean: ## Remove .venv and everything else that these targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -14,6 +14,7 @@ SERVERS = {
     "buildx": ("buildx", "buildx_apart"),
     "skopeo": ("skopeo",),
     "chromium": ("browser",),
+    "package_index": ("installed",),
 }
 """Markers of tests that need a server program installed, and the fixtures that start or call it."""
 

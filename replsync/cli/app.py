@@ -5,8 +5,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from replsync import __version__
-
 ORDER = (
     *("init", "import", "validate", "fmt", "login", "logout", "doctor"),
     *("plan", "show", "apply", "retire", "restore", "rollback", "history", "lock"),
@@ -36,14 +34,17 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"replsync {__version__}")
+        from replsync.cli.version import version_text
+
+        print(version_text())
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print what a report of a fault begins with."),
     ] = False,
 ) -> None:
     pass

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from replsync.cli import options
+from replsync.cli import completing, options
 from replsync.cli.app import app
-from replsync.cli.commands import changes, files, rehearsal
+from replsync.cli.commands import changes, completion, files, rehearsal
 from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
@@ -23,7 +23,7 @@ USAGE = 64
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
-_COMMANDS = (files, changes, rehearsal)
+_COMMANDS = (files, changes, rehearsal, completion)
 """Importing them has added their commands to `app`."""
 
 
@@ -65,8 +65,11 @@ def _run() -> int:
     Not by calling `app`: typer has its own ways to end at Ctrl-C and at a broken pipe.
     """
     try:
-        with command().make_context("replsync", sys.argv[1:]) as context:
-            context.command.invoke(context)
+        whole = command()
+        if (code := completing.answer(whole)) is not None:
+            return code
+        with whole.make_context("replsync", sys.argv[1:]) as context:
+            whole.invoke(context)
         return 0
     except typer.Exit as end:
         return end.exit_code

@@ -81,7 +81,7 @@ class Program:
         if self.module and pinned and Path(self.path).is_relative_to(_BUILT):
             return pinned[1]
         done = subprocess.run([self.path, *self.version], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        words = (done.stdout + done.stderr).split()
+        words = (done.stdout + done.stderr).partition("\n")[0].split()
         return words[-1] if words else "?"
 
 

@@ -1,0 +1,34 @@
+"""The command that prints what a shell needs for completion."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from replsync.cli.app import app
+
+
+class ShellName(StrEnum):
+    """The shells that can ask."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+Shell = Annotated[ShellName, typer.Argument(help="Whose completion.")]
+
+
+@app.command()
+def completion(context: typer.Context, shell: Shell) -> None:
+    """Print a script for the shell that completes commands and options.
+
+    \b
+    Examples:
+      source <(replsync completion bash)      in ~/.bashrc
+      source <(replsync completion zsh)       in ~/.zshrc, behind compinit
+      replsync completion fish | source       in ~/.config/fish/config.fish
+    """
+    from replsync.cli.completing import print_script
+
+    print_script(context.find_root().command, shell)
