@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from replsync.cli.examples import FIRST, with_examples
+
 ORDER = (
     *("init", "import", "validate", "fmt", "login", "logout", "doctor"),
     *("plan", "show", "apply", "retire", "restore", "rollback", "history", "lock"),
@@ -21,7 +23,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="replsync",
-    help="Keep the images of a Replicated registry as replicated-images.yaml says.",
+    help=with_examples("Keep the images of a Replicated registry as replicated-images.yaml says.", FIRST),
     epilog="Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode and lock --check only), "
     "3 invalid manifest or other input, 4 sign-in or permission, 5 stale or changed plan, 6 some actions failed, "
     "7 the plan has blocked actions, 64 wrong usage, 130 interrupted, 141 nobody reads the output.",

@@ -14,6 +14,7 @@ import typer
 from replsync.cli import completing, options
 from replsync.cli.app import app
 from replsync.cli.commands import changes, completion, files, rehearsal
+from replsync.cli.examples import EXAMPLES, with_examples
 from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
@@ -51,7 +52,10 @@ def main() -> NoReturn:
 
 def command() -> Any:
     """Return the whole command line, with all commands, as click has it; typer has no public name for its type."""
-    return typer.main.get_command(app)
+    whole: Any = typer.main.get_command(app)
+    for name, one in whole.commands.items():
+        one.help = with_examples(one.help, EXAMPLES[name])
+    return whole
 
 
 def _drop_stdout() -> None:

@@ -148,9 +148,14 @@ Document = Annotated[DocumentName, typer.Argument(help="What the schema is of.")
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Don't ask before writing.")]
 Parallelism = Annotated[
     int | None,
-    typer.Option(min=1, max=256, help="Requests under way at once for each host; else as the manifest says, or 32."),
+    typer.Option(
+        min=1, max=256, metavar="N", help="Requests under way at once for each host; else as the manifest says, or 32."
+    ),
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds without a sign of life before a request is given up.")]
+Timeout = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="Time without a sign of life before a request is given up."),
+]
 PlainHttp = Annotated[
     list[str], typer.Option("--plain-http", metavar="HOST", help="Speak http with this registry. May be repeated.")
 ]

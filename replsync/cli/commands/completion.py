@@ -21,14 +21,7 @@ Shell = Annotated[ShellName, typer.Argument(help="Whose completion.")]
 
 @app.command()
 def completion(context: typer.Context, shell: Shell) -> None:
-    """Print a script for the shell that completes commands and options.
-
-    \b
-    Examples:
-      source <(replsync completion bash)      in ~/.bashrc
-      source <(replsync completion zsh)       in ~/.zshrc, behind compinit
-      replsync completion fish | source       in ~/.config/fish/config.fish
-    """
+    """Print the script for completion in a shell."""
     from replsync.cli.completing import print_script
 
     print_script(context.find_root().command, shell)
