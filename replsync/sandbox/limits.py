@@ -31,7 +31,7 @@ class Limits:
     A request over either is answered 524, and its connection closed. What came
     in up to there stays with the upload, unless `cut_off_lands`: then the
     registry behind the proxy gets all of it, so that it has its effect although
-    the answer is 524.
+    the answer is 524. With `no_referrers` there is no Referrers API.
     """
 
     refuse_attestations: bool = False
@@ -39,6 +39,7 @@ class Limits:
     cut_off_seconds: float | None = None
     cut_off_lands: bool = False
     requests_per_second: int | None = None
+    no_referrers: bool = False
 
     def are_over(self, size: int, seconds: float) -> bool:
         """Whether a request of `size` bytes that took `seconds` is one to cut off."""
@@ -47,8 +48,8 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-REPLICATED = Limits(refuse_attestations=True, cut_off_size=2_000_000_000)
-"""What is known of Replicated's own: attestations are answered 400, and requests near 2 GB 524."""
+REPLICATED = Limits(refuse_attestations=True, cut_off_size=2_000_000_000, no_referrers=True)
+"""What is known of Replicated's own: attestations are answered 400, requests near 2 GB 524, and no Referrers API."""
 
 
 class CutOff(Exception):

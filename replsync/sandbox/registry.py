@@ -21,6 +21,7 @@ from replsync.oci.image_manifest import Document, ImageManifest, parse_document
 from replsync.oci.reference import is_path, is_tag
 from replsync.sandbox.answers import Refusal
 from replsync.sandbox.limits import Limits, body, refuse_attestations
+from replsync.sandbox.referrers import Referrers, subject_of
 from replsync.sandbox.sign_in import SignIn
 from replsync.sandbox.store import Store, StoredManifest
 
@@ -85,7 +86,9 @@ class Registry:
         """All routes but the token server's. A GET answers HEAD too."""
         manifest, blob = f"{_REPOSITORY}/manifests/{{reference}}", f"{_REPOSITORY}/blobs/{{digest}}"
         uploads, upload = f"{_REPOSITORY}/blobs/uploads/", f"{_REPOSITORY}/blobs/uploads/{{session}}"
+        referrers = [] if self._limits.no_referrers else Referrers(self._store).routes()
         return [
+            *referrers,
             web.get("/v2/", self._version),
             web.get(f"{_REPOSITORY}/tags/list", self._tags),
             web.get(manifest, self._get_manifest),
@@ -151,9 +154,22 @@ class Registry:
         missing = self._missing(name, document)
         if missing:
             raise Refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", *missing)
+        subject = self._subject(raw)
         stored = StoredManifest(digest, document.media_type, raw)
-        self._store.keep_manifest(name, stored, None if by_digest else reference)
-        return _created(f"/v2/{name}/manifests/{digest}", digest)
+        self._store.keep_manifest(name, stored, None if by_digest else reference, subject)
+        created = _created(f"/v2/{name}/manifests/{digest}", digest)
+        if subject:
+            # So the client knows that it need not keep a list of referrers itself ("Pushing Manifests with Subject").
+            created.headers["OCI-Subject"] = subject
+        return created
+
+    def _subject(self, raw: bytes) -> Digest | None:
+        if self._limits.no_referrers:
+            return None
+        try:
+            return subject_of(raw)
+        except ValueError as error:
+            raise Refusal(400, "MANIFEST_INVALID", "manifest invalid", str(error)) from error
 
     def _missing(self, name: str, document: Document) -> list[dict[str, str]]:
         if isinstance(document, ImageManifest):

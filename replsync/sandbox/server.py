@@ -33,7 +33,8 @@ class SandboxOptions:
     `data` is the folder that keeps the contents; None is a temporary one that
     goes away with the sandbox. Port 0 is any free one. A token holds for
     `token_seconds`. Whoever signs in with one of `pull_only_passwords` may pull
-    and nothing else, as with a customer's licence.
+    and nothing else, as with a customer's licence; with `push_withdrawn` so may
+    everybody.
     """
 
     password: str = field(default="sandbox", repr=False)
@@ -43,6 +44,7 @@ class SandboxOptions:
     port: int = 0
     token_seconds: float = 300
     pull_only_passwords: tuple[str, ...] = field(default=(), repr=False)
+    push_withdrawn: bool = False
     limits: Limits = NO_LIMITS
 
 
@@ -74,8 +76,7 @@ async def serve(options: SandboxOptions, observe: Observe | None = None) -> Asyn
     the port or the data folder can't be used.
     """
     with _listen(options.host, options.port) as listener, open_store(options.data) as store:
-        passwords = (options.password, *options.more_passwords)
-        sign_in = SignIn(Tokens(passwords, options.token_seconds, options.pull_only_passwords))
+        sign_in = SignIn(_tokens(options))
         limits = options.limits
         app = web.Application(
             middlewares=[
@@ -118,6 +119,13 @@ async def serve_until_stopped(
             # A second Ctrl-C while requests under way are waited for ends the process at once.
             for number in signals:
                 loop.remove_signal_handler(number)
+
+
+def _tokens(options: SandboxOptions) -> Tokens:
+    passwords = (options.password, *options.more_passwords)
+    if options.push_withdrawn:
+        return Tokens((), options.token_seconds, (*passwords, *options.pull_only_passwords))
+    return Tokens(passwords, options.token_seconds, options.pull_only_passwords)
 
 
 def _listen(host: str, port: int) -> socket.socket:

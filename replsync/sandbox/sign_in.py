@@ -135,7 +135,7 @@ class SignIn:
             raise _challenge(request, needed, "invalid_token" if presented else None)
         if not rights.issuperset(needed):
             if self._tokens.is_pull_only(_bearer(request) or "") and Right(needed[0].repository, "push") in needed:
-                raise Refusal(403, "DENIED", "requested access to the resource is denied: a licence may only pull")
+                raise Refusal(403, "DENIED", "requested access to the resource is denied: this sign-in may only pull")
             raise _challenge(request, needed, "insufficient_scope")
 
     def _rights(self, request: web.Request) -> frozenset[Right] | None:
@@ -190,7 +190,11 @@ def _challenge(request: web.Request, needed: tuple[Right, ...], error: str | Non
         return Refusal(400, "UNSUPPORTED", "the Host header is not a host")
     parameters = {"realm": f"http://{request.host}{TOKEN_PATH}", "service": SERVICE}
     if needed:
-        parameters["scope"] = f"repository:{needed[0].repository}:{','.join(right.action for right in needed)}"
+        scopes = [f"repository:{needed[0].repository}:{','.join(right.action for right in needed)}"]
+        # As distribution does: who mounts a blob has to be able to read it where it comes from.
+        if "mount" in request.query and is_path(source := request.query.get("from", "")):
+            scopes.append(f"repository:{source}:pull")
+        parameters["scope"] = " ".join(scopes)
     if error:
         parameters["error"] = error
     challenge = "Bearer " + ",".join(f'{key}="{value}"' for key, value in parameters.items())

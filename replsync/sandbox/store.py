@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS manifest (
 CREATE TABLE IF NOT EXISTS tag (
     repository TEXT, tag TEXT, digest TEXT NOT NULL, PRIMARY KEY (repository, tag)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS referrer (
+    repository TEXT, subject TEXT, digest TEXT, PRIMARY KEY (repository, subject, digest)
+) WITHOUT ROWID;
 """
 
 
@@ -76,8 +79,13 @@ class Store:
         path = self._blob_path(digest)
         return path if row and path.is_file() else None
 
-    def keep_manifest(self, repository: str, manifest: StoredManifest, tag: str | None) -> None:
-        """Store `manifest`, and let `tag` point at it. What the tag pointed at before stays."""
+    def keep_manifest(
+        self, repository: str, manifest: StoredManifest, tag: str | None, subject: Digest | None = None
+    ) -> None:
+        """Store `manifest`, and let `tag` point at it. What the tag pointed at before stays.
+
+        `subject` is the image manifest that it says it is about, which need not exist.
+        """
         with self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO manifest VALUES (?, ?, ?, ?)",
@@ -86,6 +94,10 @@ class Store:
             if tag is not None:
                 self._database.execute(
                     "INSERT OR REPLACE INTO tag VALUES (?, ?, ?)", (repository, tag, manifest.digest)
+                )
+            if subject is not None:
+                self._database.execute(
+                    "INSERT OR IGNORE INTO referrer VALUES (?, ?, ?)", (repository, subject, manifest.digest)
                 )
 
     def manifest(self, repository: str, reference: str) -> StoredManifest | None:
@@ -96,6 +108,29 @@ class Store:
             *(repository, repository, reference, reference),
         )
         return StoredManifest(*row) if row else None
+
+    def referrers(self, repository: str, subject: Digest) -> list[StoredManifest]:
+        """What is about the image manifest `subject`, sorted by digest."""
+        rows = self._database.execute(
+            "SELECT digest, media_type, raw FROM manifest JOIN referrer USING (repository, digest)"
+            " WHERE repository = ? AND subject = ? ORDER BY digest",
+            (repository, subject),
+        )
+        return [StoredManifest(*row) for row in rows]
+
+    def repositories(self) -> list[str]:
+        """Every repository that something was ever pushed to, sorted. No request of the API asks for them."""
+        rows = self._database.execute("SELECT DISTINCT repository FROM manifest ORDER BY repository")
+        return [repository for (repository,) in rows]
+
+    def untagged(self, repository: str) -> int:
+        """How many image manifests no tag points at; those of an index, which have none, count too."""
+        row = self._row(
+            "SELECT count(*) FROM manifest WHERE repository = ? AND digest NOT IN"
+            " (SELECT digest FROM tag WHERE repository = ?)",
+            *(repository, repository),
+        )
+        return int(row[0]) if row else 0
 
     def has_repository(self, repository: str) -> bool:
         """Whether anything was ever pushed to `repository`; blobs alone don't make one."""

@@ -5,12 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replsync.sandbox import Limits, SandboxOptions
+from replsync.sandbox import Limits, SandboxOptions, serve
 from replsync.sandbox.limits import NO_LIMITS, Rate
 from tests.sandbox.client import OCI_INDEX, OCI_MANIFEST, Client, open_client, sha256
 from tests.servers.attested import FORMS, Form, attest, build_attested
@@ -236,6 +237,22 @@ async def test_a_refresh_token_of_a_licence_pushes_neither(start_sandbox: StartS
         token = (await client.ask("POST", "/v2/token", form)).json()["token"]
         answer = await replace(client, token=token).ask("POST", f"/v2/{NAME}/blobs/uploads/")
         assert (answer.status, answer.code) == (403, "DENIED")
+
+
+async def test_where_the_right_to_push_was_withdrawn_everybody_pulls_and_is_denied_to_push(
+    start_sandbox: StartSandbox, tmp_path: Path
+) -> None:
+    async with serve(SandboxOptions(data=tmp_path)) as before, open_client(before.host, SCOPE) as vendor:
+        await vendor.push(NAME, "1.0", AMD64)
+    sandbox = start_sandbox(SandboxOptions(data=tmp_path, push_withdrawn=True, pull_only_passwords=("licence",)))
+    async with open_client(sandbox.host) as anonymous:
+        for password in ("sandbox", "licence"):
+            token = (await anonymous.token_answer(f"scope={SCOPE}", password=password)).json()["token"]
+            client = replace(anonymous, token=token)
+            assert (await client.ask("GET", f"/v2/{NAME}/manifests/1.0")).body == AMD64.manifest
+            for method, path in (("POST", "blobs/uploads/"), ("PUT", "manifests/1.0")):
+                answer = await client.ask(method, f"/v2/{NAME}/{path}")
+                assert (answer.status, answer.code) == (403, "DENIED")
 
 
 def test_options_show_no_licence_and_have_no_limits_by_default() -> None:

@@ -58,6 +58,17 @@ async def test_the_challenge_names_the_scope_that_the_request_needs(
     assert (await challenge(anonymous, method, path))["scope"] == scope
 
 
+async def test_the_challenge_to_a_mount_names_where_the_blob_comes_from_too(anonymous: Client) -> None:
+    asked = await challenge(anonymous, "POST", f"{UPLOADS}?mount=sha256:{'0' * 64}&from=myapp/other")
+    assert asked["scope"] == f"{PUSH} repository:myapp/other:pull"
+
+
+async def test_a_source_that_would_break_out_of_the_challenge_is_left_out(anonymous: Client) -> None:
+    asked = await challenge(anonymous, "POST", f"{UPLOADS}?mount=x&from=a%22,realm=%22b")
+    assert asked["scope"] == PUSH
+    assert asked["realm"] == f"http://{anonymous.host}/v2/token"
+
+
 @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/nothing/here", "/v2", "/"])
 async def test_unknown_paths_are_challenged_too(anonymous: Client, path: str) -> None:
     assert "realm" in await challenge(anonymous, "GET", path)

@@ -57,8 +57,14 @@ CutOffLands = Annotated[
 RateLimit = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Answer 429 to more than N requests a second, with Retry-After.")
 ]
+PushWithdrawn = Annotated[
+    bool, typer.Option("--push-withdrawn", help="Answer 403 to every push, as where the right to push was withdrawn.")
+]
+NoReferrers = Annotated[
+    bool, typer.Option("--no-referrers", help="Have no Referrers API: 404, and signatures go to tags.")
+]
 LikeReplicated = Annotated[
-    bool, typer.Option("--like-replicated", help="Short for --refuse-attestations --cut-off-size 2GB.")
+    bool, typer.Option("--like-replicated", help="Short for --refuse-attestations --cut-off-size 2GB --no-referrers.")
 ]
 
 
@@ -73,7 +79,9 @@ def sandbox(
     cut_off_lands: CutOffLands = False,
     rate_limit: RateLimit = None,
     pull_only_password: PullOnlyPassword = NO_PASSWORDS,
+    push_withdrawn: PushWithdrawn = False,
     token_seconds: TokenSeconds = 300,
+    no_referrers: NoReferrers = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Serve a registry like Replicated's on this machine.
@@ -94,11 +102,17 @@ def sandbox(
         cut_off_time,
         cut_off_lands,
         rate_limit,
+        no_referrers or like.no_referrers,
     )
-    licences = tuple(pull_only_password)
     run(
         SandboxOptions(
-            data=data, host=HOST, port=port, token_seconds=token_seconds, pull_only_passwords=licences, limits=limits
+            data=data,
+            host=HOST,
+            port=port,
+            token_seconds=token_seconds,
+            pull_only_passwords=tuple(pull_only_password),
+            push_withdrawn=push_withdrawn,
+            limits=limits,
         ),
         verbose,
     )
