@@ -13,7 +13,7 @@ import typer
 
 from replsync.cli import options
 from replsync.cli.app import app
-from replsync.cli.commands import changes, files, rehearsal
+from replsync.cli.commands import access, changes, files, rehearsal
 from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
@@ -23,7 +23,7 @@ USAGE = 64
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
-_COMMANDS = (files, changes, rehearsal)
+_COMMANDS = (files, access, changes, rehearsal)
 """Importing them has added their commands to `app`."""
 
 
