@@ -23,28 +23,29 @@ def read_whole(path: Path, what: str, limit: int, hint: str) -> bytes:
         raise InvalidInput(f"read {what} {path}: {error.strerror}", hint=hint) from error
 
 
-def write_whole(path: Path, data: bytes, what: str) -> None:
-    """Write `path` in one step, with the permissions and the owner that it has; what is no file is written to.
+def write_whole(path: Path, data: bytes, what: str, *, mode: int | None = None) -> None:
+    """Write `path` in one step, with the owner and the permissions that it has; what is no file is written to.
 
-    Raises ReplsyncError; `what` names the file.
+    `mode` goes before the permissions that it has. Raises ReplsyncError; `what` names the file.
     """
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)  # a pipe, /dev/stdout: to put a file in its place would break it
         else:
-            _replace(Path(os.path.realpath(path)), data)  # what a link points at, not the link
+            _replace(Path(os.path.realpath(path)), data, mode)  # what a link points at, not the link
     except OSError as error:
         raise ReplsyncError(
             f"write {what} {path}: {error.strerror}", hint="nothing was changed; make room or name another place"
         ) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
     old = path.stat() if path.exists() else None
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), old.st_mode & 0o7777 if old else 0o666 & ~_umask())
+            kept = old.st_mode & 0o7777 if old else 0o666 & ~_umask()
+            os.fchmod(file.fileno(), kept if mode is None else mode)
             if old:
                 with suppress(PermissionError):  # only root may give a file away
                     os.fchown(file.fileno(), old.st_uid, old.st_gid)

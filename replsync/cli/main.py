@@ -13,7 +13,7 @@ import typer
 
 from replsync.cli import completing, options
 from replsync.cli.app import app
-from replsync.cli.commands import changes, completion, files, rehearsal
+from replsync.cli.commands import access, changes, completion, files, rehearsal
 from replsync.cli.examples import EXAMPLES, with_examples
 from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid
 from replsync.manifest.faults import InvalidManifest
@@ -24,7 +24,7 @@ USAGE = 64
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
-_COMMANDS = (files, changes, rehearsal, completion)
+_COMMANDS = (files, access, changes, rehearsal, completion)
 """Importing them has added their commands to `app`."""
 
 

@@ -103,6 +103,15 @@ class RegistryClient:
                 hint="check `registry` in the manifest",
             )
 
+    async def sign_in(self, host: str) -> bool:
+        """Sign in to a registry, as far as it asks for that; False where it asks for nothing.
+
+        Raises SignInError where it refuses, RegistryError where it isn't there.
+        """
+        session = self._session(host)
+        await session.call(f"sign in to {host}", "GET", "/v2/", (), ok=(200,))
+        return session.asked_to_sign_in
+
     async def head(self, reference: Reference) -> Descriptor | None:
         """Say what a tag or digest points at now; None where the registry says that there is none.
 

@@ -4,21 +4,19 @@ The files: config.json as the Docker CLI writes it, and containers-auth.json(5).
 A credential is for the host that the file names it for, and for nothing else.
 """
 
-import asyncio
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from replsync.errors import InvalidInput, SignInError
+from replsync.errors import InvalidInput
 from replsync.oci.reference import DOCKER_HUB
+from replsync.registry.credential_helper import Helper
 
-_HELPER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-_HELPER_SECONDS = 60
+_MEND = "mend it, or move it away and sign in again"
 _IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - the protocol's marker for an identity token, not a secret
 
 
@@ -43,9 +41,16 @@ class CredentialStore:
 
     def __init__(self, env: Mapping[str, str], home: Path, extra: Mapping[str, Credential] | None = None) -> None:
         self._env = env
-        self._paths = tuple(_paths(env, home))
+        self._paths = tuple(credential_paths(env, home))
         self._files: dict[Path, dict[str, Any]] = {}
         self._extra = extra or {}
+
+    @classmethod
+    def of(cls, credentials: Mapping[str, Credential]) -> Self:
+        """A store that knows these, by host, and looks into no file."""
+        store = cls({}, Path(), credentials)
+        store._paths = ()
+        return store
 
     async def find(self, host: str, repository: str = "") -> Credential | None:
         """Return the credential for `host`, the most specific for `repository`; None if there is none.
@@ -63,77 +68,72 @@ class CredentialStore:
 
     def _read(self, path: Path) -> dict[str, Any]:
         if path not in self._files:
-            try:
-                content = json.loads(path.read_bytes())
-            except FileNotFoundError:
-                content = {}
-            except OSError as error:
-                raise InvalidInput(
-                    f"read credentials from {path}: {error.strerror}", hint="check the file's permissions"
-                ) from error
-            except (ValueError, RecursionError) as error:
-                raise InvalidInput(
-                    f"read credentials from {path}: it is not JSON", hint="sign in again with `docker login`"
-                ) from error
-            if not isinstance(content, dict):
-                raise InvalidInput(f"read credentials from {path}: it is not a JSON object")
-            self._files[path] = content
+            self._files[path] = read_config(path)
         return self._files[path]
 
     async def _from_helper(self, config: dict[str, Any], host: str, path: Path) -> Credential | None:
-        helpers = config.get("credHelpers")
-        if isinstance(helpers, dict):
-            for key, helper in helpers.items():
-                if _normal(key) in _names(host):
-                    # Docker's way to say that this one is in the file after all.
-                    return None if helper == "" else await self._ask(helper, key, host, path)
-        if store := config.get("credsStore"):
-            server = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
-            return await self._ask(store, server, host, path)
-        return None
+        helper = helper_for(config, host, path)
+        return await ask_helper(helper, self._env) if helper else None
 
-    async def _ask(self, helper: object, server: str, host: str, path: Path) -> Credential | None:
-        """Run `docker-credential-HELPER get`, which takes the server on stdin and answers in JSON."""
-        name = f" {helper[:60]!r}" if isinstance(helper, str) else ""
-        what = f"ask the credential helper{name} for {server}"
-        hint = f"run `docker-credential-{helper} list`, or remove the helper from {path}"
-        if not isinstance(helper, str) or not _HELPER_NAME.fullmatch(helper):
-            raise SignInError(f"{what}: that is not the name of a helper", hint=f"mend {path}", host=host)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                f"docker-credential-{helper}",
-                "get",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=dict(self._env),
-            )
-        except OSError as error:
-            raise SignInError(f"{what}: {error.strerror}", hint=hint, host=host) from error
-        try:
-            async with asyncio.timeout(_HELPER_SECONDS):
-                output, _ = await process.communicate(server.encode())
-        except TimeoutError as error:
-            raise SignInError(f"{what}: no answer in {_HELPER_SECONDS} s", hint=hint, host=host) from error
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            if b"credentials not found" in output.lower():
-                return None
-            raise SignInError(f"{what}: it ended with {process.returncode}", hint=hint, host=host)
-        try:
-            answer = json.loads(output)
-            username, secret = answer["Username"], answer["Secret"]
-            if not isinstance(username, str) or not isinstance(secret, str):
-                raise TypeError("not text")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SignInError(f"{what}: its answer is not what helpers answer", hint=hint, host=host) from error
-        if not username and not secret:
-            return None  # how some say that they have none
-        origin = f"credential helper {helper} ({path})"
-        return Credential(username, secret, origin, is_identity_token=username == _IDENTITY_TOKEN_USER)
+
+async def ask_helper(helper: Helper, env: Mapping[str, str]) -> Credential | None:
+    """Have a helper `get` its credential; None where it has none. Raises SignInError where it fails."""
+    operation = f"ask the {helper.called} for {helper.server}"
+    said = await helper.run(operation, "get", helper.server, env)
+    if said.code != 0:
+        if said.knows_nothing:
+            return None
+        raise helper.failed(operation, f"it ended with {said.code}")
+    try:
+        answer = json.loads(said.output)
+        username, secret = answer["Username"], answer["Secret"]
+        if not isinstance(username, str) or not isinstance(secret, str):
+            raise TypeError("not text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise helper.failed(operation, "its answer is not what helpers answer") from error
+    if not username and not secret:
+        return None  # how some say that they have none
+    origin = f"credential helper {helper.name} ({helper.path})"
+    return Credential(username, secret, origin, is_identity_token=username == _IDENTITY_TOKEN_USER)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return what one of the files holds; nothing where there is no such file. Raises InvalidInput."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InvalidInput(
+            f"read credentials from {path}: {error.strerror}", hint="check the file's permissions"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"read credentials from {path}: it is not JSON", hint=_MEND) from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"read credentials from {path}: it is not a JSON object", hint=_MEND)
+    return content
+
+
+def helper_for(config: dict[str, Any], host: str, path: Path) -> Helper | None:
+    """Return the helper that keeps the credential for `host` by the file `path`; None where the file itself does."""
+    helpers = config.get("credHelpers")
+    if isinstance(helpers, dict):
+        for key, name in helpers.items():
+            if is_key_of(key, host):
+                # Docker's way to say that this one is in the file after all.
+                return None if name == "" else Helper(name, key, host, path)
+    store = config.get("credsStore")
+    return Helper(store, server_of(host), host, path) if store else None
+
+
+def server_of(host: str) -> str:
+    """Return what Docker calls `host` in its file, and to helpers."""
+    return "https://index.docker.io/v1/" if host == DOCKER_HUB else host
+
+
+def is_key_of(key: str, host: str) -> bool:
+    """Whether a key of Docker's or Podman's files names `host`, and no repository of it."""
+    return _normal(key) in _names(host)
 
 
 def _sendable(found: Credential) -> Credential:
@@ -153,7 +153,8 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _paths(env: Mapping[str, str], home: Path) -> Iterator[Path]:
+def credential_paths(env: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """The files that credentials are looked for in, in order; see `CredentialStore`."""
     if explicit := env.get("REGISTRY_AUTH_FILE"):
         yield Path(explicit)
         return
@@ -204,11 +205,11 @@ def _decode(entry: dict[str, Any], key: str, path: Path) -> Credential | None:
     except (binascii.Error, UnicodeDecodeError) as error:
         raise InvalidInput(
             f"read credentials for {key} from {path}: `auth` is not base64 of USER:PASSWORD",
-            hint=f"sign in again with `docker login {key}`",
+            hint=f"sign in again: replsync login {key}",
         ) from error
     if not colon:
         raise InvalidInput(
             f"read credentials for {key} from {path}: `auth` holds no colon",
-            hint=f"sign in again with `docker login {key}`",
+            hint=f"sign in again: replsync login {key}",
         )
     return Credential(username, password.rstrip("\0"), origin)

@@ -95,13 +95,13 @@ def not_signed_in(operation: str, host: str, answered: str, credential: Credenti
     if credential is None:
         return SignInError(
             f"{operation}: {host} wants a sign-in, and no credential is configured for it",
-            hint=f"sign in: docker login {host}",
+            hint=f"sign in: replsync login {host}",
             host=host,
         )
     return SignInError(
         f"{operation}: {answered}; the credential is from {credential.origin}",
         hint=f"correct {credential.origin}"
         if credential.origin.startswith("$")
-        else f"sign in again: docker login {host}",
+        else f"sign in again: replsync login {host}",
         host=host,
     )

@@ -170,6 +170,11 @@ class Session:
                 self._gave_up = time.monotonic(), error
             raise
 
+    @property
+    def asked_to_sign_in(self) -> bool:
+        """Whether the registry has told how it wants one to sign in."""
+        return self._challenge is not None
+
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Have one of the host's places, for as long as it is held.
 

@@ -186,7 +186,7 @@ def test_a_password_that_the_target_refuses(
     list_worker(workplace, locked.host)
     done = workplace.run("apply", "--auto-approve", env={"DOCKER_CONFIG": str(workplace.folder)})
     operation = f"list the tags of {locked.host}/{workplace.app}/worker"
-    assert_refused(done, 4, f"{operation}: the registry answered 401", "docker login")
+    assert_refused(done, 4, f"{operation}: the registry answered 401", "replsync login")
     assert "guessed" not in done.stdout + done.stderr
     assert auth not in done.stdout + done.stderr
     assert_nothing_was_written(locked)
@@ -204,7 +204,7 @@ def test_an_api_token_that_the_target_refuses(workplace: Workplace, sandbox: Run
 def test_no_credential_for_a_target_that_wants_one(workplace: Workplace, sandbox: RunningSandbox) -> None:
     list_worker(workplace, sandbox.host)
     done = workplace.run("plan")
-    assert_refused(done, 4, f"{sandbox.host} wants a sign-in, and no credential is configured", "docker login")
+    assert_refused(done, 4, f"{sandbox.host} wants a sign-in, and no credential is configured", "replsync login")
 
 
 def test_a_credential_helper_that_is_missing(workplace: Workplace, sandbox: RunningSandbox) -> None:
@@ -253,7 +253,7 @@ def test_a_source_that_wants_a_sign_in(
     workplace: Workplace, docker_registry: RegistryServer, sandbox: RunningSandbox
 ) -> None:
     list_worker(workplace, docker_registry.host, sandbox.host)
-    assert_blocked(workplace, f"{sandbox.host} wants a sign-in", f"docker login {sandbox.host}")
+    assert_blocked(workplace, f"{sandbox.host} wants a sign-in", f"replsync login {sandbox.host}")
 
 
 def test_a_source_that_is_a_chart(

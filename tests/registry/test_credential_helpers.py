@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replsync.errors import SignInError
-from replsync.registry import credentials
+from replsync.registry import credential_helper
 from replsync.registry.credentials import Credential
 from tests.registry.clients import SECRET
 from tests.registry.docker_files import HOST, Install, auth, docker_config, helped_store
@@ -120,7 +120,7 @@ async def test_what_is_no_name_of_a_helper_is_never_run(tmp_path: Path, install:
 async def test_a_helper_that_never_answers_is_ended(
     tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_HELPER_SECONDS", 0.3)
+    monkeypatch.setattr(credential_helper, "SECONDS", 0.3)
     docker_config(tmp_path, {"credsStore": "slow"})
     with pytest.raises(SignInError, match=r"'slow' for .*: no answer in 0.3 s"):
         await install("slow", f"echo $$ > {tmp_path}/pid; exec sleep 1000").find(HOST)

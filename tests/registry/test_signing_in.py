@@ -52,7 +52,7 @@ async def test_a_wrong_password_is_an_error_that_names_the_file(
             await client.head(tag(host))
     assert "'ann'" in caught.value.message
     assert caught.value.host == host
-    assert caught.value.hint == f"sign in again: docker login {host}"
+    assert caught.value.hint == f"sign in again: replsync login {host}"
 
 
 @pytest.mark.parametrize("name", ["locked", "sandbox"])
@@ -62,7 +62,7 @@ async def test_no_credential_is_an_error_with_a_next_move(
     host = locked.host if name == "locked" else sandbox.host
     with pytest.raises(SignInError, match=f"{host} wants a sign-in, and no credential is configured for it") as caught:
         await client.fetch(tag(host))
-    assert (caught.value.host, caught.value.hint) == (host, f"sign in: docker login {host}")
+    assert (caught.value.host, caught.value.hint) == (host, f"sign in: replsync login {host}")
 
 
 async def test_a_wrong_password_is_sent_once(scripted: Scripted) -> None:
