@@ -39,18 +39,29 @@ def target_of(manifest: Manifest, folder: Path, env: Mapping[str, str]) -> Targe
     The application is the manifest's `app`, else `$REPLICATED_APP`, else the
     `appSlug` of the vendor CLI's file, looked for from `folder` upward. Raises InvalidInput where none says.
     """
-    app = manifest.app or env.get("REPLICATED_APP") or _slug_of_cli(folder)
+    return Target(manifest.registry, application(manifest.app, folder, env))
+
+
+def application(
+    named: str | None,
+    folder: Path,
+    env: Mapping[str, str],
+    lack: str = "the manifest names no `app`",
+    hint: str = "add `app: YOUR-APPLICATION-SLUG`, or set REPLICATED_APP",
+) -> str:
+    """Return the slug that is `named`, else the one found as `target_of` says.
+
+    Raises InvalidInput where none says, with `lack` and `hint`, or where it is none.
+    """
+    app = named or env.get("REPLICATED_APP") or _slug_of_cli(folder)
     if not app:
-        raise InvalidInput(
-            "find the application: the manifest names no `app`",
-            hint="add `app: YOUR-APPLICATION-SLUG`, or set REPLICATED_APP",
-        )
+        raise InvalidInput(f"find the application: {lack}", hint=hint)
     if not is_path(app) or "/" in app:
         raise InvalidInput(
             f"find the application: {app[:100]!r} is not an application's slug",
             hint="a slug is lower-case letters, digits and -, as in the address of the application's pages",
         )
-    return Target(manifest.registry, app)
+    return app
 
 
 def _slug_of_cli(folder: Path) -> str | None:

@@ -1,5 +1,6 @@
-"""`replsync schema`."""
+"""`replsync schema`, and the schema beside a new manifest."""
 
+from pathlib import Path
 from typing import assert_never
 
 from replsync.cli.options import DocumentName
@@ -18,3 +19,16 @@ def print_schema(document: DocumentName) -> None:
             print(plan_schema_text(), end="")
         case _:
             assert_never(document)
+
+
+def write_schema_beside(manifest: Path) -> None:
+    """Write the schema that a new manifest's first line names, unless the folder has one; say so."""
+    from replsync.cli.files import write_whole
+    from replsync.manifest.adopting import SCHEMA_FILE
+    from replsync.manifest.schema import schema_text
+    from replsync.render.harmless import clean
+
+    path = manifest.parent / SCHEMA_FILE
+    if not path.exists():
+        write_whole(path, schema_text().encode(), "the schema")
+        print(f"wrote {clean(str(path))}: with it, editors check and complete the manifest")

@@ -4,6 +4,7 @@ A comment line describes what follows it, and stays; one beside an entry, or
 indented deeper right below it, belongs to the entry and goes with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from replsync.manifest.extents import LINE_END, CannotEdit, Comment, Extent, Layout, Node
@@ -72,38 +73,48 @@ def cut_entry(changes: Changes, image: Node, key: str, number: int) -> Comments:
     return layout.comments_in(start, end)
 
 
-def add_entry(changes: Changes, manifest: Node, image: Node, key: str, entry: Entry, comments: Comments) -> None:
-    """Put `entry` at the end of the list below `key`, which is added where the image has none."""
+def add_entries(
+    changes: Changes, manifest: Node, image: Node, key: str, entries: Sequence[Entry], comments: Comments = ()
+) -> None:
+    """Put `entries` at the end of the list below `key`, which is added where the image has none.
+
+    `comments` belong to the first of them.
+    """
     layout = changes.layout
     pair = image.pair(key)
     if pair is None:
         if image.flow:
-            _add_flow_pair(changes, image, key, entry, comments)
+            _add_flow_pair(changes, image, key, entries, comments)
         else:
-            _add_block_pair(changes, manifest, image, key, entry, comments)
+            _add_block_pair(changes, manifest, image, key, entries, comments)
         return
     name, listed = pair
     sibling = _last_mapping(listed)
     padding = " " if sibling and layout.text[sibling.start : sibling.start + 2] == "{ " else ""
     if listed.flow:
-        text = entry.in_one_line(padding, in_flow=True)
-        _put_into_flow(changes, listed, listed.elements(), text, comments, name.start)
+        texts = [entry.in_one_line(padding, in_flow=True) for entry in entries]
+        put_into_flow(changes, listed, listed.elements(), texts, comments, name.start)
         return
     items = listed.items or []
     dash = dash_of(layout, listed, len(items) - 1)
     end = layout.end_with_notes(items[-1].end, layout.column(dash), over_blank_lines=False)
-    gap = layout.text[dash + 1 : items[-1].start]
-    if gap.strip() or LINE_END.search(gap):
-        gap = " "
-    lines = [entry.in_one_line(padding)] if sibling and sibling.flow else entry.in_lines()
-    _put_lines(changes, end, _item_lines(layout.before(dash), gap, lines, comments))
+    gap = gap_behind(layout, dash, items[-1].start)
+    in_one_line = sibling is not None and sibling.flow
+    lines = [[entry.in_one_line(padding)] if in_one_line else entry.in_lines() for entry in entries]
+    put_lines(changes, end, _items_lines(layout.before(dash), gap, lines, comments))
+
+
+def gap_behind(layout: Layout, dash: int, start: int) -> str:
+    """Return the blanks between a `-` and the item that starts at `start`; one where that is in another line."""
+    gap = layout.text[dash + 1 : start]
+    return " " if gap.strip() or LINE_END.search(gap) else gap
 
 
 def replace_pair(changes: Changes, image: Node, key: str, new_key: str, entry: Entry) -> None:
     """Write a list of `entry` below `new_key` in the place of the list below `key`, in an image in flow style."""
     layout = changes.layout
     name, listed = _pair(image, key)
-    changes.replace(name.start, listed.end, _flow_pair(new_key, entry))
+    changes.replace(name.start, listed.end, flow_pair(new_key, [entry]))
     _put_above(changes, name.start, layout.comments_in(name.start, listed.end))
 
 
@@ -204,13 +215,13 @@ def _cut_with_comma(changes: Changes, element: Extent, last_comma: int | None, n
     changes.cut(start, end)
 
 
-def _put_into_flow(
-    changes: Changes, around: Node, elements: list[Extent], text: str, comments: Comments, key: int
+def put_into_flow(
+    changes: Changes, around: Node, elements: list[Extent], texts: Sequence[str], comments: Comments, key: int
 ) -> None:
-    """Put `text` behind the last element inside brackets; comments without room there go above the line of `key`."""
+    """Put `texts` behind the last element inside brackets; comments without room there go above the line of `key`."""
     layout = changes.layout
     if not elements:
-        changes.put(around.start + 1, text)
+        changes.put(around.start + 1, ", ".join(texts))
         _put_above(changes, key, comments)
         return
     start, end = elements[-1]
@@ -218,35 +229,39 @@ def _put_into_flow(
     indent = layout.before(start)
     newline = layout.newline(end)
     if indent.strip():
-        changes.put(end, f", {text}")
+        changes.put(end, "".join(f", {text}" for text in texts))
         _put_above(changes, key, comments)
     elif layout.line(around.end - 1) == layout.line(end - 1):
         above = "".join(f"{indent}{comment.text}{newline}" for comment in comments)
-        changes.put(end, f",{newline}{above}{indent}{text}")
+        changes.put(end, f",{newline}{above}" + f",{newline}".join(f"{indent}{text}" for text in texts))
     else:
         if comma is None:
             changes.put(end, ",")
         elif layout.line(comma) != layout.line(end - 1):
             raise CannotEdit(comma, "a comma starts the line behind the last entry")
-        line = text + ("," if comma is not None else "")
-        _put_lines(changes, layout.next_line(end - 1), _lines_with_comments(indent, indent, [line], comments))
+        last = len(texts) - 1
+        lines = [[text + ("," if number < last or comma is not None else "")] for number, text in enumerate(texts)]
+        put_lines(changes, layout.next_line(end - 1), _with_comments(indent, indent, lines, comments))
 
 
-def _add_flow_pair(changes: Changes, image: Node, key: str, entry: Entry, comments: Comments) -> None:
-    text = _flow_pair(key, entry)
+def _add_flow_pair(changes: Changes, image: Node, key: str, entries: Sequence[Entry], comments: Comments) -> None:
+    text = flow_pair(key, entries)
     retired = image.pair("retired")
     if key == "tags" and retired:
         changes.put(retired[0].start, f"{text}, ")
         _put_above(changes, retired[0].start, comments)
     else:
-        _put_into_flow(changes, image, image.elements(), text, comments, image.start)
+        put_into_flow(changes, image, image.elements(), [text], comments, image.start)
 
 
-def _flow_pair(key: str, entry: Entry) -> str:
-    return f"{key}: [{entry.in_one_line(in_flow=True)}]"
+def flow_pair(key: str, entries: Sequence[Entry]) -> str:
+    """Return the list below `key` as it is written inside of brackets."""
+    return f"{key}: [{', '.join(entry.in_one_line(in_flow=True) for entry in entries)}]"
 
 
-def _add_block_pair(changes: Changes, manifest: Node, image: Node, key: str, entry: Entry, comments: Comments) -> None:
+def _add_block_pair(
+    changes: Changes, manifest: Node, image: Node, key: str, entries: Sequence[Entry], comments: Comments
+) -> None:
     """Add the list below `key` at the end of the image, but `tags` in front of `retired`."""
     layout = changes.layout
     pairs = image.pairs or []
@@ -256,35 +271,39 @@ def _add_block_pair(changes: Changes, manifest: Node, image: Node, key: str, ent
     above, below = pairs[before - 1 if before else -1]
     column = layout.column(pairs[0][0].start)
     end = layout.end_with_notes(max(above.end, below.end), column, over_blank_lines=True)
-    indent = " " * (column + _list_indent(layout, manifest, image))
-    _put_lines(changes, end, [f"{' ' * column}{key}:", *_item_lines(indent, " ", entry.in_lines(), comments)])
+    indent = " " * (column + list_indent(layout, manifest, image))
+    lines = [entry.in_lines() for entry in entries]
+    put_lines(changes, end, [f"{' ' * column}{key}:", *_items_lines(indent, " ", lines, comments)])
 
 
-def _list_indent(layout: Layout, manifest: Node, image: Node) -> int:
+def list_indent(layout: Layout, manifest: Node, image: Node | None = None) -> int:
     """How far the file indents a list below its key: in this image, else in another one, else the list of images."""
     name, images = _pair(manifest, "images")
-    for mapping in (image, *(images.items or [])):
+    for mapping in ([image] if image else []) + (images.items or []):
         for key, listed in reversed(mapping.pairs or []):
             if listed.items and not listed.flow:
                 return layout.column(dash_of(layout, listed, 0)) - layout.column(key.start)
     return layout.column(dash_of(layout, images, 0)) - layout.column(name.start)
 
 
-def _item_lines(indent: str, gap: str, lines: list[str], comments: Comments) -> list[str]:
+def _items_lines(indent: str, gap: str, items: Sequence[list[str]], comments: Comments) -> list[str]:
     inner = indent + " " + " " * len(gap)
-    return _lines_with_comments(f"{indent}-{gap}", inner, lines, comments)
+    return _with_comments(f"{indent}-{gap}", inner, items, comments)
 
 
-def _lines_with_comments(first_indent: str, indent: str, lines: list[str], comments: Comments) -> list[str]:
-    """The comment that stood beside the entry stands beside its first line, the others below."""
-    head, *rest = lines
-    if comments and comments[0].beside:
-        head += ("  " if comments[0].wide else " ") + comments[0].text
-        comments = comments[1:]
-    return [first_indent + head, *(indent + line for line in [*rest, *(comment.text for comment in comments)])]
+def _with_comments(first_indent: str, indent: str, items: Sequence[list[str]], comments: Comments) -> list[str]:
+    """The lines of several items. Of the comments the one that stood beside an entry stands beside the first line."""
+    lines = []
+    for head, *rest in items:
+        if comments and comments[0].beside:
+            head += ("  " if comments[0].wide else " ") + comments[0].text
+            comments = comments[1:]
+        lines += [first_indent + head, *(indent + line for line in [*rest, *(comment.text for comment in comments)])]
+        comments = ()
+    return lines
 
 
-def _put_lines(changes: Changes, at: int, lines: list[str]) -> None:
+def put_lines(changes: Changes, at: int, lines: list[str]) -> None:
     """Put whole lines where a line starts, with the line end of the line above."""
     newline = changes.layout.newline(changes.layout.line_start(at - 1))
     changes.put(at, "".join(line + newline for line in lines))

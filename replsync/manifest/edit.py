@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from replsync.errors import InvalidInput
-from replsync.manifest.changes import Changes, Comments, add_entry, cut_entry, replace_pair, replace_reason
+from replsync.manifest.changes import Changes, Comments, add_entries, cut_entry, replace_pair, replace_reason
 from replsync.manifest.contradictions import image_contradictions
 from replsync.manifest.extents import CannotEdit, Layout, Node, read_layout
 from replsync.manifest.faults import InvalidManifest, harmless, shown
@@ -34,6 +34,12 @@ class NewTag:
     tag: str
     digest: Digest | None = None
     source: str | None = None
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What is written, in the order in which it is."""
+        keys = {"tag": self.tag, "source": self.source, "digest": self.digest}
+        return {key: str(text) for key, text in keys.items() if text is not None}
 
 
 def moved_to_retired(
@@ -72,17 +78,17 @@ def moved_to_retired(
         retired = (*retired[:in_retired], changed, *retired[in_retired + 1 :])
         text = harmless(spelled(reason, in_flow=True))
         by_hand = f"below the `retired` of {shown(image)}, give {shown(tag)} `reason: {text}`"
-    wanted = _Wanted(name, operation, by_hand, number, _with_image(before, number, listed, retired, operation))
+    wanted = Wanted(name, operation, by_hand, number, _with_image(before, number, listed, retired, operation))
 
     def change(changes: Changes) -> None:
-        place = _Place.of(changes.layout, number)
+        place = Place.of(changes.layout, number)
         if in_retired is not None:
             replace_reason(changes, place.entry("retired", in_retired), reason)
         else:
             new = Entry(tuple(keys.items()))
             _move(changes, place, None if in_tags is None else ("tags", in_tags), "retired", new)
 
-    return _edited(data, wanted, change)
+    return edited(data, wanted, change)
 
 
 def moved_to_tags(data: bytes, name: str, image: str, new: NewTag) -> bytes:
@@ -101,24 +107,22 @@ def moved_to_tags(data: bytes, name: str, image: str, new: NewTag) -> bytes:
         raise InvalidInput(
             f"{operation}: {harmless(name)} doesn't retire it", hint="check the tag; add a new one below `tags` by hand"
         )
-    keys = {"tag": new.tag, "source": new.source, "digest": new.digest}
-    written = {key: str(text) for key, text in keys.items() if text is not None}
-    entry = _checked(Tag, written, operation)
+    entry = _checked(Tag, new.keys, operation)
     listed = (*listed, entry)
     retired = (*retired[:in_retired], *retired[in_retired + 1 :])
     by_hand = f"remove {shown(new.tag)} from `retired`, and list {_written(entry)} below the `tags` of {shown(image)}"
-    wanted = _Wanted(name, operation, by_hand, number, _with_image(before, number, listed, retired, operation))
+    wanted = Wanted(name, operation, by_hand, number, _with_image(before, number, listed, retired, operation))
 
     def change(changes: Changes) -> None:
-        place = _Place.of(changes.layout, number)
-        _move(changes, place, ("retired", in_retired), "tags", Entry(tuple(written.items())))
+        place = Place.of(changes.layout, number)
+        _move(changes, place, ("retired", in_retired), "tags", Entry(tuple(new.keys.items())))
 
-    return _edited(data, wanted, change)
+    return edited(data, wanted, change)
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What the edited file is to say, and how to do it by hand."""
+class Wanted:
+    """What the edited file is to say, and how to do it by hand. `image` is the number of the one that is edited."""
 
     name: str
     operation: str
@@ -127,35 +131,38 @@ class _Wanted:
     manifest: Manifest
 
     def refusal(self, line: int, why: str) -> InvalidInput:
+        """Return the error for a text that isn't edited: `why`, and what to do by hand."""
         place = f"{harmless(self.name)}:{line}"
         return InvalidInput(f"{self.operation}: {place}: {why}", hint=f"edit it by hand: {self.by_hand}")
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The image in the text, reached without an alias."""
 
     layout: Layout
     image: Node
 
     @classmethod
-    def of(cls, layout: Layout, number: int) -> "_Place":
-        images = _required(layout, layout.root, "images")
+    def of(cls, layout: Layout, number: int) -> "Place":
+        """Return where the image of this number is. Raises CannotEdit where an alias is in the way."""
+        images = required(layout, layout.root, "images")
         return cls(layout, _own(layout, (images.items or [])[number]))
 
     def list_below(self, key: str) -> Node | None:
+        """Return the list below `key`, None where the image has none."""
         return _child(self.layout, self.image, key)
 
     def entry(self, key: str, number: int) -> Node:
         """Return an entry of the list below `key`, of which nothing is used elsewhere."""
-        listed = _required(self.layout, self.image, key)
+        listed = required(self.layout, self.image, key)
         entry = _own(self.layout, (listed.items or [])[number])
         for node in entry.walk():
             _refuse_anchor(self.layout, node)
         return entry
 
 
-def _move(changes: Changes, place: _Place, old: tuple[str, int] | None, key: str, new: Entry) -> None:
+def _move(changes: Changes, place: Place, old: tuple[str, int] | None, key: str, new: Entry) -> None:
     image = place.image
     target = place.list_below(key)
     comments: Comments = ()
@@ -165,10 +172,11 @@ def _move(changes: Changes, place: _Place, old: tuple[str, int] | None, key: str
             replace_pair(changes, image, old[0], key, new)
             return
         comments = cut_entry(changes, image, *old)
-    add_entry(changes, changes.layout.root, image, key, new, comments)
+    add_entries(changes, changes.layout.root, image, key, [new], comments)
 
 
-def _edited(data: bytes, wanted: _Wanted, change: Callable[[Changes], None]) -> bytes:
+def edited(data: bytes, wanted: Wanted, change: Callable[[Changes], None]) -> bytes:
+    """Return `data` with what `change` does to it. Raises InvalidInput where it doesn't say what is wanted then."""
     source = decode(data, wanted.name)
     try:
         layout = read_layout(source)
@@ -208,7 +216,8 @@ def _child(layout: Layout, mapping: Node, key: str) -> Node | None:
     return _own(layout, pair[1])
 
 
-def _required(layout: Layout, mapping: Node, key: str) -> Node:
+def required(layout: Layout, mapping: Node, key: str) -> Node:
+    """Return the value below `key`. Raises CannotEdit where an alias is in the way."""
     value = _child(layout, mapping, key)
     if value is None:
         raise CannotEdit(mapping.start, f"the key `{key}` is not written out here")

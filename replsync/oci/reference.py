@@ -38,6 +38,15 @@ def is_referrers_tag(tag: str) -> bool:
     return bool(_REFERRERS.match(tag))
 
 
+def tag_order(tag: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """A key that sorts tags by the numbers in them: 1.9 comes before 1.10.
+
+    The tag itself decides where values are equal, as for 1.1 and 1.01.
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", tag)
+    return [(not part[0].isdigit(), int(part) if part[0].isdigit() else 0, part) for part in parts], tag
+
+
 def is_host(text: str) -> bool:
     """Whether `text` is a host name or address, with or without a port."""
     return bool(_HOST.fullmatch(text))

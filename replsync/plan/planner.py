@@ -1,6 +1,5 @@
 """The planner: from what is wanted and what is there to what is to be done. Pure."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
@@ -12,7 +11,7 @@ from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, short
 from replsync.oci.image_manifest import INDEX_TYPES
 from replsync.oci.made_from import inputs_of, serves
-from replsync.oci.reference import Reference, Repository
+from replsync.oci.reference import Reference, Repository, tag_order
 from replsync.oci.source_name import DaemonSource, LayoutSource, RegistrySource, SavedSource, spoken
 from replsync.oci.tag_state import (
     Absent,
@@ -318,11 +317,5 @@ def _name(digest: Digest | None, config: Digest | None, wanted: Resolved) -> str
     return f"image ID {short(config)}" if config else "a multi-platform index"
 
 
-def _order(action: Action) -> tuple[Repository, list[tuple[bool, int, str]], str]:
-    """1.9 comes before 1.10; the tag itself decides where values are equal, as for 1.1 and 1.01."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", action.tag)
-    return (
-        action.reference.repository,
-        [(not part[0].isdigit(), int(part) if part[0].isdigit() else 0, part) for part in parts],
-        action.tag,
-    )
+def _order(action: Action) -> tuple[Repository, tuple[list[tuple[bool, int, str]], str]]:
+    return action.reference.repository, tag_order(action.tag)

@@ -28,6 +28,7 @@ from replsync.oci.image_tree import ImageTree
 from replsync.oci.reference import Reference, Repository
 from replsync.registry.blob_reading import read_blob
 from replsync.registry.blob_upload import BlobBytes, upload_blob
+from replsync.registry.catalog import list_repositories
 from replsync.registry.chunk_size import ChunkBounds
 from replsync.registry.credentials import CredentialStore
 from replsync.registry.persistence import Persistence, persistently
@@ -338,6 +339,10 @@ class RegistryClient:
         if not tags:
             self._tagless.add(repository)
         return tags
+
+    async def repositories(self, host: str, below: str) -> tuple[str, ...]:
+        """Return the repositories below a path, where the registry lists them; see `catalog.list_repositories`."""
+        return await list_repositories(self._session(host), below)
 
     def is_tagless(self, repository: Repository) -> bool:
         """Whether `tags` found none in this run, so that blobs are hardly there either. False where nobody asked."""

@@ -61,15 +61,15 @@ async def list_tags(session: Session, repository: Repository) -> tuple[str, ...]
     raise RegistryError(f"{operation}: more than {MAX_PAGES} pages")
 
 
-def read_page(operation: str, body: bytes) -> list[str]:
-    """Return what a page lists, in its order. Raises RegistryError where it is no page."""
+def read_page(operation: str, body: bytes, key: str = "tags") -> list[str]:
+    """Return what a page lists below `key`, in its order. Raises RegistryError where it is no page."""
     try:
-        tags = json.loads(body)["tags"]
-        if not isinstance(tags, list | None) or not all(isinstance(tag, str) for tag in tags or ()):
+        listed = json.loads(body)[key]
+        if not isinstance(listed, list | None) or not all(isinstance(one, str) for one in listed or ()):
             raise TypeError("no list of texts")
-        return tags or []  # null for a repository without tags
+        return listed or []  # null for a repository without tags
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RegistryError(f"{operation}: the answer is not a list of tags") from error
+        raise RegistryError(f"{operation}: the answer is not a list of {key}") from error
 
 
 def next_page(links: Iterable[str]) -> str | None:

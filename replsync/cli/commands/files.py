@@ -1,8 +1,56 @@
 """The commands about files: manifests, their lock files, and the schemas."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from replsync.cli import options
 from replsync.cli.app import app
 from replsync.errors import UsageError
+
+NewFile = Annotated[
+    Path, typer.Option("--file", "-f", metavar="FILE", help="The manifest to write; - is standard output.")
+]
+Registry = Annotated[
+    str | None, typer.Option(metavar="HOST", help="The registry; registry.replicated.com where nothing says another.")
+]
+App = Annotated[
+    str | None, typer.Option(metavar="SLUG", help="The application; else $REPLICATED_APP, or appSlug in .replicated.")
+]
+Images = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGE",
+        help="The images, such as worker. Without any: all that the Vendor API, or the registry, knows of.",
+    ),
+]
+Mutable = Annotated[
+    list[str], typer.Option(metavar="GLOB", help="Tags that may move, such as latest: not pinned. May be repeated.")
+]
+
+
+@app.command("import")
+def import_(
+    image: Images = None,
+    registry: Registry = None,
+    app: App = None,
+    file: NewFile = options.DEFAULT_FILE[0],
+    mutable: Mutable = options.NO_GLOBS,
+    parallelism: options.Parallelism = None,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+    no_color: options.NoColor = False,
+) -> None:
+    """Write a manifest of what the registry has.
+
+    A manifest that is there gets the tags that it lacks, and stays as it is
+    otherwise. Every tag is pinned to its digest, so that a plan right after shows no changes.
+    """
+    from replsync.cli.importing import Wish, import_tags
+
+    wish = Wish(file, registry, app, tuple(image or ()), tuple(mutable))
+    import_tags(wish, options.registry([file], parallelism, timeout, plain_http), no_color)
 
 
 @app.command()
