@@ -57,5 +57,6 @@ async def _apply(reviewed: Reviewed, connection: Connection, members: Sequence[M
         if is_done:
             print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)
             return
-        show(reviewed.plan, shown)
+        if not shown.quiet:  # whoever saved it has seen it
+            show(reviewed.plan, shown)
         await carry_out(reviewed, members, registries, shown)

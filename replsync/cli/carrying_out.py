@@ -12,7 +12,7 @@ from replsync.apply.one_at_a_time import one_at_a_time
 from replsync.cli.journals import Journals
 from replsync.cli.options import DEFAULT_FILE, Ends, Shown
 from replsync.cli.progress import watching
-from replsync.cli.terminal import use_colour
+from replsync.cli.terminal import again, text_width, use_colour
 from replsync.cli.workspace import TOOL, Registries
 from replsync.errors import BlockedPlan, PartialFailure, SignInError
 from replsync.oci.digest import Digest
@@ -20,7 +20,8 @@ from replsync.plan.claims import Member
 from replsync.plan.document import Plan, plan_digest
 from replsync.plan.report import Outcome, Report
 from replsync.render.harmless import clean
-from replsync.render.text import plan_text, report_text
+from replsync.render.report_text import report_text
+from replsync.render.text import plan_text
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ class Reviewed:
 
 def show(plan: Plan, shown: Shown) -> None:
     """Print the plan. Ends with 7 where something is blocked."""
-    print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="", flush=True)
+    print(
+        plan_text(plan, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width()),
+        end="",
+        flush=True,
+    )
     if plan.blocked:
         raise Ends(BlockedPlan.exit_code)
 
@@ -81,7 +86,13 @@ async def carry_out(
     finally:
         _name(journals, shown, back)  # first: whoever reads the report may be gone
         report = Report(plan, tuple(outcomes), tuple(str(path) for _, path in journals.written))
-        print(report_text(report, colour=use_colour(shown.no_color)), end="", flush=True)
+        print(
+            report_text(
+                report, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width(), again=again()
+            ),
+            end="",
+            flush=True,
+        )
     if report.failures:
         raise Ends(_exit_code(plan, report))
 

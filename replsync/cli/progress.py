@@ -10,7 +10,7 @@ from replsync.apply.executor import Watcher
 from replsync.plan.action import Action
 from replsync.plan.document import Plan
 from replsync.plan.report import Outcome
-from replsync.render.text import outcome_line
+from replsync.render.report_text import outcome_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,6 +1,8 @@
 """What kind of terminal there is."""
 
 import os
+import shlex
+import shutil
 import sys
 from contextlib import suppress
 
@@ -11,6 +13,16 @@ from replsync.render.harmless import clean
 def use_colour(no_color: bool) -> bool:
     """Colours at a terminal, unless told otherwise (no-color.org)."""
     return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def text_width() -> int | None:
+    """The columns of the terminal that stdout is; None where it is none, so that no line is broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def again() -> str:
+    """The command that this process was started with, as a shell takes it."""
+    return shlex.join(["replsync", *sys.argv[1:]])
 
 
 def say_line(text: str) -> None:

@@ -84,6 +84,7 @@ def retire(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
@@ -94,7 +95,9 @@ def retire(
     from replsync.cli.moving import retire
 
     connection = options.registry(file, parallelism, timeout, plain_http)
-    retire(tag, reason, even_if_referenced, connection, edit_only, options.shown(quiet, no_color, auto_approve))
+    retire(
+        tag, reason, even_if_referenced, connection, edit_only, options.Shown(verbose, quiet, no_color, auto_approve)
+    )
 
 
 @app.command()
@@ -106,6 +109,7 @@ def restore(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
@@ -119,7 +123,7 @@ def restore(
         tag,
         options.registry(file, parallelism, timeout, plain_http),
         edit_only,
-        options.shown(quiet, no_color, auto_approve),
+        options.Shown(verbose, quiet, no_color, auto_approve),
     )
 
 
@@ -133,6 +137,7 @@ def rollback(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
     no_color: options.NoColor = False,
 ) -> None:
@@ -143,7 +148,9 @@ def rollback(
     from replsync.cli.rolling_back import roll_back
 
     connection = options.registry(file, parallelism, timeout, plain_http)
-    roll_back(journal, connection, options.Scope(tuple(target)), out, options.shown(quiet, no_color, auto_approve))
+    roll_back(
+        journal, connection, options.Scope(tuple(target)), out, options.Shown(verbose, quiet, no_color, auto_approve)
+    )
 
 
 @app.command()
