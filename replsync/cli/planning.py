@@ -38,9 +38,8 @@ def show_saved(path: Path, form: FormatName, shown: Shown) -> None:
 
 
 async def _made(connection: Connection, scope: Scope, shown: Shown) -> Plan:
-    async with opened(connection) as workspace:
-        with asking(shown.no_color):
-            return await workspace.plan(scope)
+    async with opened(connection) as workspace, asking(workspace.registries.client, shown) as asked:
+        return await workspace.plan(scope, asked)
 
 
 def _print(plan: Plan, form: FormatName, shown: Shown) -> None:

@@ -4,10 +4,8 @@ import os
 import shlex
 import shutil
 import sys
-from contextlib import suppress
 
 from replsync.errors import UsageError
-from replsync.render.harmless import clean
 
 
 def use_colour(no_color: bool) -> bool:
@@ -23,12 +21,6 @@ def text_width() -> int | None:
 def again() -> str:
     """The command that this process was started with, as a shell takes it."""
     return shlex.join(["replsync", *sys.argv[1:]])
-
-
-def say_line(text: str) -> None:
-    """Print a line of somebody else's words on stderr."""
-    with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
-        print(clean(text), file=sys.stderr, flush=True)
 
 
 def refuse_unattended(command: str, auto_approve: bool, hint: str) -> None:

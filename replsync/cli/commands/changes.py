@@ -19,6 +19,7 @@ def plan(
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Show what would change; write nothing."""
@@ -56,6 +57,7 @@ def apply(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Carry out a plan.
@@ -86,6 +88,7 @@ def retire(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Put a tombstone in a tag's place.
@@ -111,6 +114,7 @@ def restore(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Put back what a tombstone replaced.
@@ -139,6 +143,7 @@ def rollback(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Take back what a run wrote.
