@@ -11,12 +11,13 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from replsync.apply.engine import Destination, Sent
+from replsync.apply.engine import Destination, Sent, Waits, untold
 from replsync.errors import UnsupportedImage
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
@@ -99,6 +100,7 @@ class DockerEngine:
         recipe: Recipe,
         target: Destination,
         sent: Sent,  # noqa: ARG002 - docker doesn't say
+        waits: Waits = untold,
     ) -> None:
         """Pull the image if it is a registry's, tag it, push it."""
         reference = str(target.reference)
@@ -108,7 +110,9 @@ class DockerEngine:
             client.image.tag(image, reference)
             client.image.push(reference, quiet=True)
 
-        async with self._one_at_a_time:
+        async with AsyncExitStack() as stack:
+            with waits("for docker, which moves one image at a time"):
+                await stack.enter_async_context(self._one_at_a_time)
             match recipe.source:
                 case RegistrySource() as name:
                     image = str(name.reference)

@@ -1,6 +1,7 @@
 """What moves images: the protocol that both engines stand behind."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,14 @@ class Destination:
 Sent = Callable[[int], None]
 """Told how many bytes were sent since it was last called."""
 
+Waits = Callable[[str], AbstractContextManager[None]]
+"""Told what is waited for, in words; entered as long as that takes."""
+
+
+def untold(_why: str) -> AbstractContextManager[None]:
+    """Tell nobody what is waited for."""
+    return nullcontext()
+
 
 class Engine(Protocol):
     """Writes to the target. Each call is safe to repeat."""
@@ -37,7 +46,7 @@ class Engine(Protocol):
         """Say what would be pushed; see `ImageSource.identify`."""
         ...
 
-    async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
+    async def push(self, recipe: Recipe, target: Destination, sent: Sent, waits: Waits = untold) -> None:
         """Make `target` the image of this recipe.
 
         Raises ChangedMeanwhile, and leaves the tag alone, where somebody else has written it; ReplsyncError.

@@ -1,6 +1,8 @@
 """Carries a plan out: every tag is read before it is written, and after."""
 
 import asyncio
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol, assert_never
 
 from replsync.apply.engine import Destination, Engine
@@ -44,6 +46,10 @@ class Watcher(Protocol):
 
     def sent(self, action: Action, size: int) -> None:
         """So many bytes more were sent for it."""
+        ...
+
+    def waits(self, action: Action, why: str) -> AbstractContextManager[None]:
+        """It waits for this; the context is left when that is over."""
         ...
 
     def ended(self, outcome: Outcome) -> None:
@@ -191,7 +197,9 @@ class _Writing:
             case Copy() as copy:
                 await refuse_moved(copy, self._engine, f"write {self._reference}")
                 action, watcher = self._action, self._watcher
-                await self._engine.push(copy.recipe, target, lambda size: watcher.sent(action, size))
+                await self._engine.push(
+                    copy.recipe, target, partial(watcher.sent, action), partial(watcher.waits, action)
+                )
             case None:
                 raise AssertionError("only what is to be written comes here")
             case _:

@@ -12,20 +12,22 @@ from replsync.plan.document import Plan
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
 from replsync.registry.together import together
+from replsync.registry.watching import Asked, counted, nobody
 
 _NAMED = 10
 """Tags that one error names; the others are counted."""
 
 
-async def is_carried_out(plan: Plan, client: RegistryClient, engine: Engine) -> bool:
+async def is_carried_out(plan: Plan, client: RegistryClient, engine: Engine, asked: Asked = nobody) -> bool:
     """Whether every tag is as the plan wants it, so that nothing is left to do.
 
     Raises StalePlan where a tag is neither what it was when the plan was made
     nor what the plan makes of it, or where the daemon has another image to push
     by now; RegistryError where a tag can't be read. Unlisted tags are not the plan's business.
+    `asked` is told of `tags`.
     """
     concerned = [action for action in plan.actions if action.kind not in (Kind.UNLISTED, Kind.BLOCKED)]
-    found = await together(_look(action, client) for action in concerned)
+    found = await counted("tags", asked, (_look(action, client) for action in concerned))
     _refuse([moved for moved in found if isinstance(moved, str)])
     left = [action for action, is_done in zip(concerned, found, strict=True) if not is_done]
     await together(_refuse_moved(action.write, engine) for action in left if isinstance(action.write, Copy))

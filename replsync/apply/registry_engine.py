@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from copy import copy
 from functools import partial
 
 from replsync.apply.allowance import Allowance
-from replsync.apply.engine import Destination, Sent
+from replsync.apply.engine import Destination, Sent, Waits, untold
 from replsync.errors import ChangedMeanwhile, RegistryError
 from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import Digest, sha256
@@ -76,14 +76,14 @@ class RegistryEngine:
         """Say what would be moved."""
         return await self._sources.of(recipe).content()
 
-    async def push(self, recipe: Recipe, target: Destination, sent: Sent) -> None:
+    async def push(self, recipe: Recipe, target: Destination, sent: Sent, waits: Waits = untold) -> None:
         """Copy an image with everything below it."""
-        if isinstance(recipe.source, DaemonSource | SavedSource | BuildSource):
-            async with self._exports, self._sources.of(recipe).open() as image:
-                await self._push(image, target, sent)
-        else:
-            async with self._sources.of(recipe).open() as image:
-                await self._push(image, target, sent)
+        async with AsyncExitStack() as stack:
+            if isinstance(recipe.source, DaemonSource | SavedSource | BuildSource):
+                with waits("for its turn to be exported"):
+                    await stack.enter_async_context(self._exports)
+            image = await stack.enter_async_context(self._sources.of(recipe).open())
+            await self._push(image, target, sent, waits)
 
     async def bury(self, config: bytes, target: Destination) -> None:
         """Push a tombstone."""
@@ -91,14 +91,16 @@ class RegistryEngine:
         for media_type, data in ((DOCKER_LAYER, EMPTY_LAYER), (DOCKER_CONFIG, config)):
             blob = Descriptor(media_type, sha256(data), len(data))
             send = partial(self._client.upload, repository, blob, from_memory(data))
-            await self._ensure(repository, blob, None, send)
+            await self._ensure(repository, blob, None, send, untold)
         await self._write(target, tombstone_manifest(config), DOCKER_MANIFEST)
 
-    async def _push(self, image: OpenImage, target: Destination, sent: Sent) -> None:
+    async def _push(self, image: OpenImage, target: Destination, sent: Sent, waits: Waits) -> None:
         repository = target.reference.repository
         await _refuse_unplanned(target, image)
         await together(
-            self._ensure(repository, blob, image.repository, partial(self._send, repository, blob, image, sent))
+            self._ensure(
+                repository, blob, image.repository, partial(self._send, repository, blob, image, sent, waits), waits
+            )
             for blob in image.tree.blobs
         )
         for digest, document in image.tree.in_push_order:
@@ -120,7 +122,12 @@ class RegistryEngine:
         await self._client.put_tag(target.reference, raw, media_type, target.before)
 
     async def _ensure(
-        self, repository: Repository, blob: Descriptor, source: Repository | None, send: Callable[[], Awaitable[None]]
+        self,
+        repository: Repository,
+        blob: Descriptor,
+        source: Repository | None,
+        send: Callable[[], Awaitable[None]],
+        waits: Waits,
     ) -> None:
         """See to it that the repository has the blob: there already, mounted, or sent.
 
@@ -129,17 +136,17 @@ class RegistryEngine:
         digest = blob.digest
         self._wanted[digest] += 1
         try:
-            async with self._ensuring.setdefault((repository, digest), asyncio.Lock()):
+            async with _held(self._ensuring.setdefault((repository, digest), asyncio.Lock()), waits):
                 if await self._blobs.has(repository, digest):
                     return
-                async with self._sending.setdefault(digest, asyncio.Lock()):
+                async with _held(self._sending.setdefault(digest, asyncio.Lock()), waits):
                     holder = await self._blobs.mountable(repository, digest, source)
                     if holder is None:
                         await self._once((digest, repository, source), send)
                         self._blobs.note(repository, digest)
                         return
                 if not await self._client.mount(repository, digest, holder):
-                    async with self._sending[digest]:
+                    async with _held(self._sending[digest], waits):
                         await self._once((digest, repository, source), send)
                 self._blobs.note(repository, digest)
         finally:
@@ -155,7 +162,7 @@ class RegistryEngine:
             self._failed[way] = error
             raise
 
-    async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent) -> None:
+    async def _send(self, repository: Repository, blob: Descriptor, image: OpenImage, sent: Sent, waits: Waits) -> None:
         if blob.size <= SMALL_BLOB:  # read first, so that no request to the target waits for one to the source
             async with self._held.of(blob.size):
                 async with aclosing(image.read(blob)) as parts:
@@ -163,10 +170,24 @@ class RegistryEngine:
                 await self._client.upload(repository, blob, from_memory(data), sent)
             return
         source = image.repository.host if image.repository else None
-        async with self._client.transfer(source, repository.host, lambda: self._wanted[blob.digest]):
+        async with AsyncExitStack() as stack:
+            place = self._client.transfer(source, repository.host, lambda: self._wanted[blob.digest])
+            with waits("for its turn among the large layers"):
+                await stack.enter_async_context(place)
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):
                 await self._client.upload(repository, blob, partial(image.read, blob), sent)
+
+
+@asynccontextmanager
+async def _held(lock: asyncio.Lock, waits: Waits) -> AsyncIterator[None]:
+    """Hold the lock of a blob that another tag may be sending."""
+    with waits("for another tag's layer") if lock.locked() else nullcontext():
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _refuse_unplanned(target: Destination, image: OpenImage) -> None:

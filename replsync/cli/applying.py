@@ -37,8 +37,8 @@ def apply_saved(path: Path, connection: Connection, targets: Sequence[str], show
 
 async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
     async with opened(connection) as workspace:
-        with asking(shown.no_color):
-            plan = await workspace.plan(scope)
+        async with asking(workspace.registries.client, shown) as asked:
+            plan = await workspace.plan(scope, asked)
         reviewed = await shown_and_approved(plan, shown)
         if reviewed:
             async with alone(reviewed.plan):
@@ -50,12 +50,13 @@ async def _apply(reviewed: Reviewed, connection: Connection, members: Sequence[M
     siblings = {action.reference.repository for action in reviewed.plan.actions}
     async with connected(connection, members, siblings) as registries, alone(reviewed.plan):
         members = check_still_valid(reviewed.plan)  # again: there may have been a wait
-        with asking(shown.no_color):
+        async with asking(registries.client, shown) as asked:
             for registry in sorted({member.target.registry for member in members}):
                 await registries.client.ping(registry)
-            is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine)
+            is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine, asked)
         if is_done:
             print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)
             return
-        show(reviewed.plan, shown)
+        if not shown.quiet:  # whoever saved it has seen it
+            show(reviewed.plan, shown)
         await carry_out(reviewed, members, registries, shown)

@@ -1,26 +1,27 @@
 """Carrying a plan out, with a journal, and saying what became of it: what every command that writes has in common."""
 
 import shlex
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from replsync.apply.executor import execute
 from replsync.apply.one_at_a_time import one_at_a_time
+from replsync.cli import log
 from replsync.cli.journals import Journals
 from replsync.cli.options import DEFAULT_FILE, Ends, Shown
 from replsync.cli.progress import watching
-from replsync.cli.terminal import use_colour
+from replsync.cli.terminal import again, text_width, use_colour
 from replsync.cli.workspace import TOOL, Registries
 from replsync.errors import BlockedPlan, PartialFailure, SignInError
 from replsync.oci.digest import Digest
 from replsync.plan.claims import Member
 from replsync.plan.document import Plan, plan_digest
 from replsync.plan.report import Outcome, Report
-from replsync.render.harmless import clean
-from replsync.render.text import plan_text, report_text
+from replsync.render.report_text import report_text
+from replsync.render.text import plan_text
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ class Reviewed:
 
 def show(plan: Plan, shown: Shown) -> None:
     """Print the plan. Ends with 7 where something is blocked."""
-    print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="", flush=True)
+    print(
+        plan_text(plan, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width()),
+        end="",
+        flush=True,
+    )
     if plan.blocked:
         raise Ends(BlockedPlan.exit_code)
 
@@ -60,7 +65,7 @@ async def alone(plan: Plan) -> AsyncIterator[None]:
     """Be the one run for the plan's applications on this machine, after a wait if need be."""
     async with AsyncExitStack() as stack:
         for application in plan.applications:  # in one order everywhere: two runs can't wait for one another
-            await stack.enter_async_context(one_at_a_time(application, _say))
+            await stack.enter_async_context(one_at_a_time(application, partial(log.say, "waiting")))
         yield
 
 
@@ -76,12 +81,19 @@ async def carry_out(
     journals = Journals(members, plan.writes, reviewed.digest, TOOL)
     outcomes: list[Outcome] = []
     try:
-        with closing(journals), watching(plan, outcomes, shown.quiet, shown.no_color) as watcher:
-            outcomes = list((await execute(plan, registries.client, registries.engine, journals, watcher)).outcomes)
+        with closing(journals):
+            async with watching(plan, outcomes, registries.client, shown) as watcher:
+                outcomes = list((await execute(plan, registries.client, registries.engine, journals, watcher)).outcomes)
     finally:
         _name(journals, shown, back)  # first: whoever reads the report may be gone
         report = Report(plan, tuple(outcomes), tuple(str(path) for _, path in journals.written))
-        print(report_text(report, colour=use_colour(shown.no_color)), end="", flush=True)
+        print(
+            report_text(
+                report, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width(), again=again()
+            ),
+            end="",
+            flush=True,
+        )
     if report.failures:
         raise Ends(_exit_code(plan, report))
 
@@ -90,17 +102,13 @@ def _name(journals: Journals, shown: Shown, back: str | None) -> None:
     if shown.quiet:
         return
     for _, path in journals.written:
-        _say(f"Journal: {path}")
+        log.say("journal", f"Journal: {path}", path=str(path))
     for earlier in journals.earlier:
-        _say(f"  an earlier run of this plan left {earlier}: roll back both to take back all of it")
+        log.say("note", f"  an earlier run of this plan left {earlier}: roll back both to take back all of it")
     for member, path in journals.written:
         manifest = member.file.name
         which = "" if Path(manifest) == DEFAULT_FILE[0] else f" -f {shlex.quote(manifest)}"
-        _say(f"To take this back: {back or f'replsync rollback {shlex.quote(str(path))}'}{which}")
-
-
-def _say(text: str) -> None:
-    print(clean(text), file=sys.stderr, flush=True)
+        log.say("note", f"To take this back: {back or f'replsync rollback {shlex.quote(str(path))}'}{which}")
 
 
 def _exit_code(plan: Plan, report: Report) -> int:

@@ -1,4 +1,4 @@
-"""The time, as documents have it: RFC 3339 in UTC, to the second."""
+"""The time, as documents have it: RFC 3339 in UTC, to the second unless more is asked for."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,6 +9,11 @@ from replsync.errors import InvalidInput
 def now() -> str:
     """Return the time."""
     return _written(datetime.now(UTC))
+
+
+def now_exactly() -> str:
+    """Return the time to the millisecond, for a log."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def time_of_plan(env: Mapping[str, str]) -> str:

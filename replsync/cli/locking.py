@@ -7,7 +7,7 @@ from replsync.cli.choosing import as_locked
 from replsync.cli.files import write_whole
 from replsync.cli.lock_file import read_lock_beside
 from replsync.cli.manifests import of_each
-from replsync.cli.options import Connection, Ends
+from replsync.cli.options import Connection, Ends, Shown
 from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
 from replsync.cli.running import run
@@ -74,7 +74,7 @@ def check_lock(connection: Connection, no_color: bool) -> None:
 async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str, LockCheck]]:
     async with opened(connection) as workspace:
         locks = of_each(_needed_lock, [member.file for member in workspace.members])
-        with asking(no_color):
+        async with asking(workspace.registries.client, Shown(no_color=no_color)):
             found = await together(
                 _checked(lock, member, workspace.registries)
                 for lock, member in zip(locks, workspace.members, strict=True)
@@ -119,7 +119,7 @@ async def _write_lock(connection: Connection, upgrade: Sequence[str], no_color: 
     async with opened(connection) as workspace:
         members, engine = workspace.members, workspace.registries.engine
         old = of_each(_read, [member.file for member in members])
-        with asking(no_color):
+        async with asking(workspace.registries.client, Shown(no_color=no_color)):
             selections = await together(
                 _selections(lock, member, upgrade, workspace.registries)
                 for lock, member in zip(old, members, strict=True)

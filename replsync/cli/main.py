@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from replsync.cli import completing, options
+from replsync.cli import completing, log, options
 from replsync.cli.app import app
 from replsync.cli.commands import access, changes, completion, files, rehearsal
 from replsync.cli.examples import EXAMPLES, with_examples
@@ -30,6 +30,7 @@ _COMMANDS = (files, access, changes, rehearsal, completion)
 
 def main() -> NoReturn:
     """Run the command line and end the process with the exit code of its outcome."""
+    log.settle(sys.argv[1:])
     signal.signal(signal.SIGTERM, _as_interrupt)
     gc.set_threshold(100_000, 50, 100)  # what is loaded stays: to look for garbage in it takes a tenth of the start
     for stream in (sys.stdout, sys.stderr):
@@ -81,7 +82,7 @@ def _run() -> int:
         return end.code
     except SeveralInvalid as error:
         for number, one in enumerate(error.errors):
-            print(end="\n" if number else "", file=sys.stderr)
+            print(end="\n" if number and not log.is_json() else "", file=sys.stderr)
             _say_invalid(one)
         return error.exit_code
     except InvalidInput as error:
@@ -98,11 +99,16 @@ def _run() -> int:
 def _say_invalid(error: InvalidInput) -> int:
     if not isinstance(error, InvalidManifest):
         return _say(error.message, error.hint, error.exit_code)
+    if log.is_json():
+        return _say(str(error), error.hint, error.exit_code)
     print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
     return error.exit_code
 
 
 def _say(message: str, hint: str | None, code: int) -> int:
+    if log.is_json():
+        log.tell("error", level="error", message=message, next=hint, exit_code=code)
+        return code
     for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
         print(clean_lines(line), file=sys.stderr)
     return code

@@ -1,11 +1,11 @@
 """`replsync retire` and `replsync restore`: one tag, in the manifest and in the registry."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
+from replsync.cli import log
 from replsync.cli.carrying_out import alone, carry_out, shown_and_approved
 from replsync.cli.files import read_whole, write_whole
 from replsync.cli.manifest_file import HINT, tag_of
@@ -188,8 +188,8 @@ async def _move(
         return
     members = members_of([read_manifest(new, str(path))])
     async with at_work(connection, members, move.others) as workspace:
-        with asking(shown.no_color):
-            plan = await workspace.plan(Scope(targets=(move.label,)))
+        async with asking(workspace.registries.client, shown) as asked:
+            plan = await workspace.plan(Scope(targets=(move.label,)), asked)
         _refuse_unknown(move, plan)
         try:
             reviewed = await shown_and_approved(plan, shown)
@@ -218,14 +218,14 @@ def _foretell(move: _Move, file: ManifestFile) -> None:
     """Say on stderr what the plan will have to say of a tag that was retired in the manifest alone."""
     if move.reference.tag not in _names(move.entries):
         note = f"{move.file.name} did not list {move.label}: only the registry can say whether there is such a tag"
-        print(f"note: {clean(note)}", file=sys.stderr)
+        log.say("note", f"note: {note}")
     (member,) = members_of([file])
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found
     tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
     (found,) = mentions_of([member], move.others)
     (guarded,) = protected([tombstone], file.manifest, member.target, found)
     if guarded.kind is Kind.BLOCKED:
-        print(f"note: the plan will be blocked: {clean(guarded.reason)}", file=sys.stderr)
+        log.say("note", f"note: the plan will be blocked: {guarded.reason}", level="warning")
 
 
 def _refuse_unknown(move: _Move, plan: Plan) -> None:

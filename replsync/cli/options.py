@@ -40,6 +40,13 @@ class PlainFormatName(StrEnum):
     JSON = "json"
 
 
+class LogFormatName(StrEnum):
+    """How what is said on stderr is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class DocumentName(StrEnum):
     """What a schema is of."""
 
@@ -92,11 +99,6 @@ class Shown:
 def registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> Connection:
     """Return a connection for what takes no other engine."""
     return Connection(tuple(file), EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
-
-
-def shown(quiet: bool, no_color: bool, auto_approve: bool) -> Shown:
-    """Return how a command that has no more to say talks."""
-    return Shown(quiet=quiet, no_color=no_color, auto_approve=auto_approve)
 
 
 def refuse_beside_plan(context: typer.Context) -> None:
@@ -161,4 +163,8 @@ PlainHttp = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+LogFormat = Annotated[
+    LogFormatName,
+    typer.Option("--log-format", help="How to write progress and errors, on stderr: json is for programs."),
+]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; $NO_COLOR does the same.")]

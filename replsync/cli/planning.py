@@ -7,7 +7,7 @@ from replsync.cli.options import Connection, Ends, FormatName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import read_saved, save
-from replsync.cli.terminal import use_colour
+from replsync.cli.terminal import text_width, use_colour
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
 from replsync.plan.document import Plan, plan_json
@@ -38,15 +38,14 @@ def show_saved(path: Path, form: FormatName, shown: Shown) -> None:
 
 
 async def _made(connection: Connection, scope: Scope, shown: Shown) -> Plan:
-    async with opened(connection) as workspace:
-        with asking(shown.no_color):
-            return await workspace.plan(scope)
+    async with opened(connection) as workspace, asking(workspace.registries.client, shown) as asked:
+        return await workspace.plan(scope, asked)
 
 
 def _print(plan: Plan, form: FormatName, shown: Shown) -> None:
     match form:
         case FormatName.TEXT:
-            print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="")
+            print(plan_text(plan, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width()), end="")
         case FormatName.JSON:
             print(plan_json(plan), end="")
         case FormatName.MARKDOWN:

@@ -1,161 +1,155 @@
-"""How a run is shown while it goes: a display at a terminal, plain lines elsewhere. All on stderr."""
+"""How a run is shown while it goes: a display at a terminal, lines of text or of JSON elsewhere. All on stderr."""
 
+import asyncio
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
-from replsync.apply.executor import Watcher
+from replsync.cli import log
+from replsync.cli.course import Course
+from replsync.cli.options import Shown
 from replsync.plan.action import Action
 from replsync.plan.document import Plan
-from replsync.plan.report import Outcome
-from replsync.render.text import outcome_line
+from replsync.plan.report import Done, Failed, Outcome
+from replsync.registry.client import RegistryClient
+from replsync.registry.watching import Asked
+from replsync.render.report_text import outcome_line
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+
+_EVERY = 10.0
+"""Seconds between two lines that say how far a run is."""
 
 
-_REFRESH = 0.1
-"""Seconds between two frames."""
-_NARROW = 80
-"""Columns below which the rate and the time left are given up, to keep the names and the bytes."""
-
-
-@contextmanager
-def watching(plan: Plan, outcomes: list[Outcome], quiet: bool, no_color: bool) -> Iterator[Watcher]:
+@asynccontextmanager
+async def watching(plan: Plan, outcomes: list[Outcome], client: RegistryClient, shown: Shown) -> AsyncIterator[Course]:
     """Show the progress of carrying out `plan`, and collect its `outcomes`, so that an interruption leaves them."""
-    if quiet:
-        yield Quiet(outcomes)
-    elif sys.stderr.isatty():
-        console = _console(no_color)
-        with _display(console) as progress:
-            yield Display(progress, plan, outcomes, console.width)
+    console = _console(shown)
+    course: Course
+    display: AbstractContextManager[object] = nullcontext()
+    every = _EVERY
+    if console:
+        from replsync.cli.display import REFRESH, Display
+
+        course = Display(plan, outcomes, console)
+        display, every = course.progress, REFRESH
     else:
-        yield Lines(plan, outcomes)
+        course = _unseen(plan, outcomes, shown)
+    with client.watched(course.waiting), display:
+        async with _ticking(course, every):
+            yield course
 
 
-@contextmanager
-def asking(no_color: bool) -> Iterator[None]:
-    """Show, at a terminal, that the registries are being asked."""
-    console = _console(no_color) if sys.stderr.isatty() else None
-    if console and not console.no_color and not console.is_dumb_terminal:
-        with console.status("asking the registries ...", spinner="line"):
-            yield
+@asynccontextmanager
+async def asking(client: RegistryClient, shown: Shown) -> AsyncIterator[Asked]:
+    """Show that the registries are being asked, and how far that is: whoever asks tells what this gives."""
+    console = _console(shown)
+    course: Course
+    display: AbstractContextManager[object] = nullcontext()
+    every = _EVERY
+    if console and not console.no_color:  # whoever wants no colours wants no escape sequences in front of a plan
+        from replsync.cli.display import REFRESH, Questions
+
+        course = Questions(console)
+        display, every = course.status, REFRESH
     else:
+        course = _unseen(None, [], shown)
+    with client.watched(course.waiting), display:
+        async with _ticking(course, every):
+            yield course.asked
+
+
+def _unseen(plan: Plan | None, outcomes: list[Outcome], shown: Shown) -> Course:
+    if shown.quiet:
+        return Course(plan, outcomes)
+    return Json(plan, outcomes) if log.is_json() else Lines(plan, outcomes)
+
+
+def _console(shown: Shown) -> "Console | None":
+    """The terminal that stderr is, if it is to have a display."""
+    if shown.quiet or log.is_json() or not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True, no_color=shown.no_color or None)  # None: rich asks $NO_COLOR and $TERM
+    return None if console.is_dumb_terminal else console
+
+
+@asynccontextmanager
+async def _ticking(course: Course, every: float) -> AsyncIterator[None]:
+    """Let the course know every so many seconds that time passes, also while all else waits."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(every)
+            course.tick()
+
+    task = asyncio.create_task(tick())
+    try:
         yield
+    finally:
+        task.cancel()
 
 
-class Quiet:
-    """Shows nothing. Like all of them it collects the outcomes."""
-
-    def __init__(self, outcomes: list[Outcome]) -> None:
-        self._outcomes = outcomes
-
-    def begun(self, action: Action) -> None:
-        """Show nothing."""
-
-    def sent(self, action: Action, size: int) -> None:
-        """Show nothing."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """Keep the outcome."""
-        self._outcomes.append(outcome)
-
-
-class Lines(Quiet):
-    """A line for each action that has ended: what a log wants."""
-
-    def __init__(self, plan: Plan, outcomes: list[Outcome]) -> None:
-        super().__init__(outcomes)
-        self._name = plan.name_of
+class Lines(Course):
+    """A line for each action that has ended, and now and then one that says how far all of it is: what a log wants."""
 
     def ended(self, outcome: Outcome) -> None:
         """Print the line."""
         super().ended(outcome)
-        with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
-            print(outcome_line(outcome, self._name), file=sys.stderr, flush=True)
+        failed = isinstance(outcome, Failed)
+        if self.plan:
+            log.say("failed" if failed else "done", outcome_line(outcome, self.plan.name_of))
+
+    def tick(self) -> None:
+        """Say how far it is."""
+        log.say("progress", f"  {self.line}")
 
 
-class Display(Quiet):
-    """A bar for all the bytes, one for each action that is sending, and a line for each that has ended."""
+class Json(Course):
+    """An event for whatever happens, for programs."""
 
-    def __init__(self, progress: "Progress", plan: Plan, outcomes: list[Outcome], width: int) -> None:
-        super().__init__(outcomes)
-        self._name = plan.name_of
-        self._progress = progress
-        self._width = width
-        self._count = len(plan.writes)
-        self._upload = plan.upload
-        self._all = progress.add_task(self._title(), total=self._upload or None)
-        self._tasks: dict[Action, TaskID] = {}
-        self._shown_at = 0.0
-        self._show()
-
-    def sent(self, action: Action, size: int) -> None:
-        """Move the bars."""
-        if action not in self._tasks:  # tags that wait have no bar: there may be hundreds
-            name = shortened(self._name(action), self._width // 3)
-            self._tasks[action] = self._progress.add_task(
-                f"  {name}", total=(action.bytes and action.bytes.upload) or None
-            )
-        self._progress.advance(self._tasks[action], size)
-        self._at_least(self._tasks[action])
-        self._progress.advance(self._all, size)
-        self._at_least(self._all)
-        if time.monotonic() - self._shown_at > _REFRESH:
-            self._show()
-
-    def _at_least(self, task: "TaskID") -> None:
-        """More may be sent than was planned: what another tag was to send, and failed to, comes with this one."""
-        bar = self._progress.tasks[self._progress.task_ids.index(task)]
-        if bar.total is not None and bar.completed > bar.total:
-            self._progress.update(task, total=bar.completed)
+    def begun(self, action: Action) -> None:
+        """Tell it."""
+        log.tell("begun", **_of(action))
 
     def ended(self, outcome: Outcome) -> None:
-        """Take the action's bar away, and print its line above."""
+        """Tell it."""
         super().ended(outcome)
-        if outcome.action in self._tasks:
-            self._progress.remove_task(self._tasks.pop(outcome.action))
-        self._progress.update(self._all, description=self._title())
-        # Not wrapped: in the middle of a registry's words a line would begin.
-        self._progress.console.print(outcome_line(outcome, self._name), markup=False, highlight=False, soft_wrap=True)
-        self._show()
+        of = _of(outcome.action)
+        match outcome:
+            case Done():
+                log.tell("done", **of, digest=outcome.digest, is_written=outcome.is_written)
+            case Failed():
+                error = outcome.error
+                log.tell("failed", level="error", **of, message=error.message, next=error.hint)
 
-    def _show(self) -> None:
-        self._shown_at = time.monotonic()
-        self._progress.refresh()
+    def waiting(self, host: str, seconds: float, why: str) -> None:
+        """Tell it, once for all that wait."""
+        is_news = not self.is_waited_for(host)
+        super().waiting(host, seconds, why)
+        if is_news:
+            log.tell("wait", level="warning", host=host, seconds=round(seconds, 1), why=why)
 
-    def _title(self) -> str:
-        return f"{len(self._outcomes)}/{self._count} tags"
+    def tick(self) -> None:
+        """Tell how far it is."""
+        if self.plan is None:
+            log.tell("progress", message=self.line, asked=self.answered)
+            return
+        log.tell(
+            "progress",
+            message=self.line,
+            tags_done=len(self.outcomes),
+            tags=self.count,
+            bytes_sent=self.sent_bytes,
+            bytes=self.total,
+            bytes_per_second=int(self.rate),
+            seconds_left=None if self.seconds_left is None else round(self.seconds_left),
+            waits=self.waited_for,
+        )
 
 
-def shortened(name: str, width: int) -> str:
-    """Return `name` in at most `width` columns; its end, with the tag, is kept."""
-    return name if len(name) <= width else f"...{name[3 - width :]}" if width > 3 else name[:width]
-
-
-def _console(no_color: bool) -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True, no_color=no_color or None)  # None: rich asks $NO_COLOR and $TERM
-
-
-def _display(console: "Console") -> "Progress":
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=None)]
-    columns.append(DownloadColumn())
-    if console.width >= _NARROW:
-        columns += [TransferSpeedColumn(), TimeRemainingColumn()]
-    # Frames are drawn by `Display` alone: with rich's own thread lines got lost between them.
-    return Progress(*columns, console=console, transient=True, auto_refresh=False, expand=True)
+def _of(action: Action) -> dict[str, Any]:
+    return {"tag": str(action.reference), "kind": str(action.kind)}

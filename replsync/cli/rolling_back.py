@@ -21,6 +21,7 @@ from replsync.plan.guarding import protected
 from replsync.plan.journal import Change, changes
 from replsync.plan.targets import chosen
 from replsync.plan.undoing import undo
+from replsync.registry.watching import Asked
 from replsync.survey.looking_back import look_back
 
 _STILL_LISTED = "a rollback leaves the manifest alone: where it still says so, the next plan wants the changes again"
@@ -40,8 +41,8 @@ async def _roll_back(
     members = read_all(connection.files)
     member = _member_of(journal, made, members)
     async with at_work(connection, (member,), (one for one in members if one is not member)) as workspace:
-        with asking(shown.no_color):
-            plan = await _planned(made, workspace, scope)
+        async with asking(workspace.registries.client, shown) as asked:
+            plan = await _planned(made, workspace, scope, asked)
         if out:
             save(plan, out)
             show(plan, shown)
@@ -52,7 +53,7 @@ async def _roll_back(
                 await carry_out(reviewed, check_still_valid(reviewed.plan), workspace.registries, shown)
 
 
-async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope) -> Plan:
+async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope, asked: Asked) -> Plan:
     """No cap on tombstones: what the journal names is the bound."""
     (member,) = workspace.members
     await workspace.registries.client.ping(member.target.registry)
@@ -62,7 +63,7 @@ async def _planned(made: tuple[Change, ...], workspace: Workspace, scope: Scope)
     actions = protected(actions, member.file.manifest, member.target, found)
     lock = lock_digest(member.file.name)  # not used; but a saved plan stands for the files as they were
     part = Part(member, actions, workspace.registries.engine, found, lock)
-    plan = await workspace.planned([part], scope.targets)
+    plan = await workspace.planned([part], scope.targets, asked)
     return replace(plan, warnings=(_STILL_LISTED, *plan.warnings)) if plan.writes else plan
 
 

@@ -2,10 +2,10 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from replsync.cli import log
 from replsync.cli.files import read_whole, write_whole
 from replsync.cli.lock_file import lock_digest
 from replsync.cli.manifest_file import read, target_of
@@ -32,7 +32,7 @@ def save(plan: Plan, path: Path) -> None:
         return
     name = shlex.quote(str(path))
     use = "it has blocked tags, and can't be applied" if plan.blocked else f"carry it out: replsync apply {name}"
-    print(clean(f"Saved: {path}. Look at it again: replsync show {name}; {use}"), file=sys.stderr)
+    log.say("saved", f"Saved: {path}. Look at it again: replsync show {name}; {use}", path=str(path))
 
 
 def read_saved(path: Path) -> Plan:

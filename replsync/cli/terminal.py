@@ -1,11 +1,11 @@
 """What kind of terminal there is."""
 
 import os
+import shlex
+import shutil
 import sys
-from contextlib import suppress
 
 from replsync.errors import UsageError
-from replsync.render.harmless import clean
 
 
 def use_colour(no_color: bool) -> bool:
@@ -13,10 +13,14 @@ def use_colour(no_color: bool) -> bool:
     return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def say_line(text: str) -> None:
-    """Print a line of somebody else's words on stderr."""
-    with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
-        print(clean(text), file=sys.stderr, flush=True)
+def text_width() -> int | None:
+    """The columns of the terminal that stdout is; None where it is none, so that no line is broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def again() -> str:
+    """The command that this process was started with, as a shell takes it."""
+    return shlex.join(["replsync", *sys.argv[1:]])
 
 
 def refuse_unattended(command: str, auto_approve: bool, hint: str) -> None:

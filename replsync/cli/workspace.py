@@ -4,18 +4,19 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from replsync import __version__
 from replsync.apply.registry_engine import RegistryEngine
+from replsync.cli import log
 from replsync.cli.choosing import Settled, choose
 from replsync.cli.clock import time_of_plan
 from replsync.cli.lock_file import check_complete, check_selections, check_there, read_lock_beside
 from replsync.cli.manifests import of_each, read_all
 from replsync.cli.options import Connection, EngineName, Scope
 from replsync.cli.release_files import release_files
-from replsync.cli.terminal import say_line
 from replsync.errors import UsageError
 from replsync.manifest.choice import in_need
 from replsync.manifest.lock import Lock
@@ -37,6 +38,7 @@ from replsync.registry.client import RegistryClient, Settings
 from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.together import together
 from replsync.registry.transport import TimeLimits, Transport
+from replsync.registry.watching import Asked, nobody
 from replsync.sources.by_name import Sources
 from replsync.survey.gathering import Offer, gather
 from replsync.survey.locking import LockedOffer
@@ -81,46 +83,51 @@ class Workspace:
     registries: Registries
     others: tuple[Member, ...] = ()
 
-    async def plan(self, scope: Scope) -> Plan:
-        """Ask the registries, and plan. Raises InvalidInput where a lock file or a release file can't be used."""
+    async def plan(self, scope: Scope, asked: Asked = nobody) -> Plan:
+        """Ask the registries, and plan; `asked` is told how far that is.
+
+        Raises InvalidInput where a lock file or a release file can't be used.
+        """
         locks = of_each(lambda member: self._lock(member, scope), self.members)
         found = mentions_of(self.members, self.others)
         settled = await choose(self.members, [lock for lock, _ in locks], scope.targets, self.registries.client)
         offers = of_each(lambda pair: self._offer(pair[0], pair[1][0], scope), zip(settled, locks, strict=True))
-        decided = await self._decided(settled, offers, scope)
+        decided = await self._decided(settled, offers, scope, asked)
         chosen([action for actions in decided for action in actions], scope.targets)  # one that chooses none is a slip
         parts = []
         for one, actions, offer, named, (_, lock) in zip(settled, decided, offers, found, locks, strict=True):
             manifest = one.written.file.manifest
             safe = protected(explained(actions, manifest, one.choices), manifest, one.written.target, named)
             parts.append(Part(one.written, capped(safe, manifest.policy.max_tombstones), offer, named, lock))
-        plan = await self.planned(parts, scope.targets)
+        plan = await self.planned(parts, scope.targets, asked)
         several = len(settled) > 1
         warnings = [said for one in settled for said in one.doubts(several=several)]
         notes = [said for one in settled for said in one.summaries(several=several)]
         return replace(plan, warnings=(*warnings, *plan.warnings), notes=tuple(notes))
 
     async def _decided(
-        self, settled: Sequence[Settled], offers: Sequence[Offer], scope: Scope
+        self, settled: Sequence[Settled], offers: Sequence[Offer], scope: Scope, asked: Asked
     ) -> list[tuple[Action, ...]]:
         """The actions of each manifest. A tag that another one names is that one's, and unlisted nowhere."""
         client, claims = self.registries.client, Claims.of([one.member for one in settled])
 
         async def of(member: Member, offer: Offer) -> tuple[Action, ...]:
-            situation = await gather(member.file.manifest, member.target, client, offer, scope.targets, member.folder)
+            situation = await gather(
+                member.file.manifest, member.target, client, offer, scope.targets, member.folder, asked
+            )
             actions = decide(member.file.manifest, situation)
             return tuple(action for action in actions if claims.owner(action.reference) is member)
 
         return await together(of(one.member, offer) for one, offer in zip(settled, offers, strict=True))
 
-    async def planned(self, parts: Sequence[Part], targets: tuple[str, ...]) -> Plan:
+    async def planned(self, parts: Sequence[Part], targets: tuple[str, ...], asked: Asked = nobody) -> Plan:
         """Return the plan of these parts, with their bytes filled in, and none that sends too large a layer."""
         by_daemon = self.registries.engine.daemon_pushes
         actions: list[Action] = []
         warnings: list[str] = []
         for part in parts:
             limit = part.member.file.manifest.policy.max_layer_size
-            loads = await measured(part.actions, part.offer, self.registries.blobs)
+            loads = await measured(part.actions, part.offer, self.registries.blobs, asked)
             actions += limited(loads, limit, by_daemon=by_daemon)
             warnings += [*unmeasured(loads, limit), *unresolved(part.mentions)]
         return Plan(
@@ -203,7 +210,7 @@ async def connected(
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         client = RegistryClient(transport, credentials, settings)
         blobs = BlobMap(client, siblings)
-        sources = Sources(client, say_line if connection.build_log else lambda _: None)
+        sources = Sources(client, partial(log.say, "build") if connection.build_log else nobody)
         yield Registries(client, _engine(connection.engine, client, sources, blobs), blobs)
 
 

@@ -207,7 +207,14 @@ def source_for_tag(source: SourceName, tag: str, *, is_own: bool = False) -> Sou
 
 
 def spoken(source: SourceName) -> str:
-    """Name `source` for people: without the digest where it has a tag, or a path."""
+    """Name `source` for people: without the digest where it has a tag, or a path, and without detours in a path."""
+    if isinstance(source, LayoutSource | SavedSource):
+        source = replace(source, path=posixpath.normpath(source.path))
+    return str(source) if isinstance(source, BuildSource) else written(source)
+
+
+def written(source: SourceName) -> str:
+    """Name `source` for a document that has its digest beside it; a build with all that it needs."""
     match source:
         case RegistrySource(Reference(tag=str()) as reference):
             return str(RegistrySource(replace(reference, digest=None)))
@@ -216,14 +223,9 @@ def spoken(source: SourceName) -> str:
         case RegistrySource() | DaemonSource() | SavedSource():
             return str(source)
         case BuildSource():
-            return str(source)
+            return source.written
         case _:
             assert_never(source)
-
-
-def written(source: SourceName) -> str:
-    """Name `source` for a document that has its digest beside it: as `spoken`, but with all that a build needs."""
-    return source.written if isinstance(source, BuildSource) else spoken(source)
 
 
 def parse_written(text: str) -> SourceName:

@@ -85,7 +85,8 @@ class Action:
 
     `image` is the name in the manifest, `reference` the full name of the tag.
     `write` is None where nothing is written. For a tombstone that is made anew
-    `reason` is what it will say. `notes` are what a reviewer should know
+    `reason` is what it will say; that of a blocked action says, behind its first
+    semicolon, what to do about it: see `why`. `notes` are what a reviewer should know
     besides. `bytes` is None where the source was not asked.
     """
 
@@ -108,3 +109,25 @@ class Action:
     def label(self) -> str:
         """`image:tag`, as people speak of it."""
         return f"{self.image}:{self.tag}"
+
+    @property
+    def why(self) -> str:
+        """The reason; of a blocked action without the next move."""
+        return self._parts[0]
+
+    @property
+    def next_move(self) -> str:
+        """What to do about a blocked action; empty where its reason doesn't say, and for all others."""
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        """In parentheses stand a registry's own words, which may have semicolons."""
+        if self.kind is not Kind.BLOCKED:
+            return self.reason, ""
+        depth = 0
+        for at, character in enumerate(self.reason):
+            depth += (character == "(") - (character == ")" and depth > 0)
+            if depth == 0 and self.reason.startswith("; ", at):
+                return self.reason[:at], self.reason[at + 2 :]
+        return self.reason, ""

@@ -87,8 +87,8 @@ def _unless_named(action: Action, index: _Index, hosts: frozenset[str], retired:
         return replace(action, notes=(*action.notes, f"retired even though {where} names it (even_if_referenced)"))
     lift = "lift this with `even_if_referenced: true`, " if tag in retired else ""
     reason = (
-        f"a release names this tag: {where}; whoever installs it would pull the tombstone; "
-        f"change the release, {lift}or leave the tag out with --target"
+        f"a release names this tag: {where}; "
+        f"change the release, {lift}or leave the tag out with --target: whoever installs it would pull the tombstone"
     )
     return replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None)
 

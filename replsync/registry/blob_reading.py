@@ -73,7 +73,9 @@ async def _resumed(
             is_last = fruitless >= persistence.attempts if is_small else persistence.is_enough(fruitless, ahead_at)
             if is_last or not (is_passing(error) or is_refused_range):
                 raise
-        await asyncio.sleep(backoff(session.persistence, fruitless))
+            seconds = backoff(session.persistence, fruitless)
+            session.waits(seconds, error)
+        await asyncio.sleep(seconds)
     if start == 0 and hasher.hexdigest() != blob.digest.partition(":")[2]:
         raise _corrupt(operation, blob)
 

@@ -63,7 +63,9 @@ async def upload_blob(
     upload = _Upload(session, repository, blob, _Feed(content, sent))
     try:
         # However long a large blob takes, it goes on as long as it gets ahead.
-        await persistently(session.persistence, upload.attempt, progress=lambda: upload.furthest)
+        await persistently(
+            session.persistence, upload.attempt, progress=lambda: upload.furthest, waiting=upload.tell_wait
+        )
     except _SourceBroke as broke:
         raise broke.error from broke.error.__cause__
     finally:
@@ -163,6 +165,12 @@ class _Upload:
         self._misplaced = 0
         self._may_have_landed = False
         self._was_corrupt = False
+        self._but = ""  # what is done otherwise next time
+
+    def tell_wait(self, seconds: float, error: RegistryError) -> None:
+        """Tell whoever watches of a wait before the next attempt."""
+        but, self._but = self._but, ""
+        self._session.waits(seconds, error, but)
 
     async def attempt(self) -> None:
         """Bring the blob over, as far as it goes. Raises RegistryError, or _SourceBroke."""
@@ -281,7 +289,8 @@ class _Upload:
             )
         except RegistryUnreachable:
             self._is_doubtful = True
-            self._session.chunk_size.was_cut_off(size, time.monotonic() - begun, for_good=False)
+            is_smaller = self._session.chunk_size.was_cut_off(size, time.monotonic() - begun, for_good=False)
+            self._but = "; then in smaller pieces" if is_smaller and self._session.takes_chunks else ""
             raise
         except _SourceBroke:
             self._forget()  # half a chunk was sent: a new session costs less than to find out
@@ -291,6 +300,7 @@ class _Upload:
             self._session.chunk_size.took(size, seconds)
         if answer.status in _CUT_OFF and size:
             is_smaller = self._session.chunk_size.was_cut_off(size, seconds, for_good=True)
+            self._but = "; then in smaller pieces" if is_smaller and self._session.takes_chunks else ""
             if answer.status == 413 and is_smaller and self._session.takes_chunks:
                 self._doubt(size if method == "PUT" else 0)
                 raise self._passing("the registry answered 413; the next try is in smaller pieces")

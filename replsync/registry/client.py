@@ -5,8 +5,8 @@ where the spec is silent.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -36,6 +36,7 @@ from replsync.registry.session import Session, pull, push
 from replsync.registry.tag_list import list_tags
 from replsync.registry.transport import Transport
 from replsync.registry.trees import Fetched, read_tree
+from replsync.registry.watching import Waiting
 
 _REMEMBERED = 32 * 1024 * 1024
 """Bytes of image manifests that are remembered in a run."""
@@ -90,6 +91,15 @@ class RegistryClient:
                 plain_http=host in self._settings.plain_http,
             )
         return self._sessions[host]
+
+    @contextmanager
+    def watched(self, waiting: Waiting) -> Iterator[None]:
+        """Tell `waiting` of everything that is waited for until the block ends."""
+        before, self._transport.waiting = self._transport.waiting, waiting
+        try:
+            yield
+        finally:
+            self._transport.waiting = before
 
     async def ping(self, host: str) -> None:
         """See that a registry is there, signed in or not (distribution-spec, end-1).
@@ -245,7 +255,7 @@ class RegistryClient:
                 raise RegistryError(error.message, hint=error.hint, status=503) from error
 
         async with session.turn():
-            await persistently(session.persistence, attempt)
+            await persistently(session.persistence, attempt, waiting=session.waits)
 
     async def refuse_changed(self, reference: Reference, before: Digest | None) -> None:
         """Raise ChangedMeanwhile where a tag doesn't point at `before`; for who can't write it with `put_tag`."""

@@ -55,12 +55,17 @@ def is_passing(error: BaseException) -> bool:
 
 
 async def persistently(
-    persistence: Persistence, attempt: Callable[[], Awaitable[T]], *, progress: Callable[[], int] | None = None
+    persistence: Persistence,
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    progress: Callable[[], int] | None = None,
+    waiting: Callable[[float, RegistryError], None] = lambda *_: None,
 ) -> T:
     """Return what `attempt` returns, tried again where its failure may pass, with jittered exponential back-off.
 
     `progress` is for what may take any time and many tries, such as a large
     blob: only those count that got it no further than it was, and `outage` has to be over, too.
+    `waiting` is told before each wait how many seconds it takes, and what failed.
     """
     furthest = progress() if progress else 0
     fruitless = 0
@@ -95,10 +100,16 @@ async def persistently(
             return persistence.is_enough(fruitless, ahead_at)
         return fruitless >= persistence.attempts or patience(state)
 
+    def tell(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if state.next_action and isinstance(error, RegistryError):
+            waiting(state.next_action.sleep, error)
+
     return await tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_passing),
         stop=is_enough,
         wait=lambda _: backoff(persistence, fruitless),
+        before_sleep=tell,
         reraise=True,
     )(next_try)
 

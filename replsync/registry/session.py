@@ -28,6 +28,7 @@ from replsync.registry.sign_in import (
     token_server,
 )
 from replsync.registry.transport import Answer, Body, Transport, read_bounded
+from replsync.registry.watching import why_again
 
 SMALL_BLOB = 1_000_000
 """Bytes up to which a blob counts as any other request, and is held in memory."""
@@ -163,7 +164,7 @@ class Session:
                 raise RegistryUnreachable(message, hint=reason.hint, status=reason.status, codes=reason.codes)
             persistence = replace(persistence, attempts=1)
         try:
-            return await persistently(persistence, attempt)
+            return await persistently(persistence, attempt, waiting=self.waits)
         except RegistryError as error:
             is_of_host = isinstance(error, HostUnreachable) or error.status in (429, 503)
             if is_of_host and self._answered_at < begun:
@@ -241,6 +242,10 @@ class Session:
             if isinstance(error, RegistryUnreachable):
                 self._had_trouble(begun)
             raise named(operation, error, self._secrets(scopes)) from error
+
+    def waits(self, seconds: float, error: RegistryError, but: str = "") -> None:
+        """Tell whoever watches that this host is tried again in so many seconds, and why; `but` what is other then."""
+        self._transport.waiting(self.host, seconds, why_again(error, self.host) + but)
 
     def _had_trouble(self, begun: float) -> None:
         self._places.had_trouble(begun)

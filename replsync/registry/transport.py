@@ -27,6 +27,7 @@ from replsync import __version__
 from replsync.errors import HostUnreachable, RegistryError, RegistryUnreachable
 from replsync.oci.reference import is_loopback
 from replsync.registry.address import host_of, join, origin
+from replsync.registry.watching import Waiting, nobody
 
 MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -142,12 +143,13 @@ class _Streamed(aiohttp.Payload):
 
 
 class Transport:
-    """One pool of connections for a run. An async context manager."""
+    """One pool of connections for a run. An async context manager. `waiting` is told whenever a host is waited for."""
 
     def __init__(self, limits: TimeLimits | None = None) -> None:
         self.limits = limits or TimeLimits()
+        self.waiting: Waiting = nobody
         self._proxies = getproxies()
-        self._not_before: dict[str, float] = {}
+        self._not_before: dict[str, tuple[float, str]] = {}  # when a host may be asked again, and why not sooner
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -292,14 +294,18 @@ class Transport:
 
     async def _wait(self, url: str) -> None:
         """Wait where the host asked for it, whichever request it told so."""
-        while (seconds := self._not_before.get(host_of(url), 0.0) - time.monotonic()) > 0:
+        host = host_of(url)
+        while host in self._not_before and (seconds := self._not_before[host][0] - time.monotonic()) > 0:
+            self.waiting(host, seconds, self._not_before[host][1])
             await asyncio.sleep(seconds)
 
     def _note_retry_after(self, status: int, headers: CIMultiDictProxy[str], url: str) -> None:
         if status in (429, 503) and (seconds := retry_after(headers.get("Retry-After"), time.time())) is not None:
             seconds = min(seconds, self.limits.retry_after)
             host = host_of(url)
-            self._not_before[host] = max(self._not_before.get(host, 0.0), time.monotonic() + seconds)
+            until = time.monotonic() + seconds
+            if until > self._not_before.get(host, (0.0, ""))[0]:
+                self._not_before[host] = until, f"{status} from {host}"
 
     def _proxy(self, url: str) -> str | None:
         parts = urlsplit(url)

@@ -1,15 +1,16 @@
-"""A plan, and what became of it, as text for a terminal. Pure functions to strings."""
+"""A plan as text for a terminal. Pure functions to strings; `report_text.py` has what became of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from replsync.manifest.byte_size import size_text
 from replsync.oci.digest import short
 from replsync.oci.source_name import spoken
-from replsync.plan.action import Action, Copy, Kind, State
+from replsync.plan.action import WRITING, Action, ByteCount, Copy, Kind, State
 from replsync.plan.document import Plan
-from replsync.plan.report import Done, Failed, Report
+from replsync.render.alike import folded, groups, shape, some
 from replsync.render.harmless import clean
+from replsync.render.layout import BOLD, DIM, NEXT, Look, brief
 
 SYMBOLS = {
     Kind.CREATE: "+",
@@ -20,7 +21,7 @@ SYMBOLS = {
     Kind.BLOCKED: "!",
     Kind.UNLISTED: "?",
 }
-_COLOURS = {
+COLOURS = {
     Kind.CREATE: "32",
     Kind.UPDATE: "33",
     Kind.RESTORE: "36",
@@ -29,162 +30,49 @@ _COLOURS = {
     Kind.BLOCKED: "1;31",
     Kind.UNLISTED: "2",
 }
+ROW, BELOW = "  ", "      "
+"""What stands before a tag's line, and before those that belong to it."""
+
 _NOTHING = "(none)"
 _NAMED = 5
+_KIND_WIDTH = 9
+_TAG_WIDTH = 32
+"""Columns of the longest tag that others are lined up with: a longer one stands out by itself."""
+_ORDER = (*WRITING, Kind.UNLISTED, Kind.UNCHANGED)
+"""The order of an image's tags; those that are blocked come at the end of the plan."""
 
 
-def _label(action: Action) -> str:
-    return action.label
+def plan_text(plan: Plan, *, colour: bool = False, verbose: bool = False, width: int | None = None) -> str:
+    """Return the plan as text: by image, tags for which the same is to be said together, and blocked ones last.
 
-
-def plan_text(plan: Plan, *, colour: bool = False, unchanged: bool = False) -> str:
-    """Return the plan as text, a line for each action and one for its reason; blocked actions last.
-
-    Unchanged tags are counted and, unless `unchanged`, not listed.
+    Unchanged tags are counted and, unless `verbose`, not listed; of many tags that are
+    alike the first are. `width` is the terminal's in columns; without it no line is broken.
     """
-    shown = [action for action in plan.actions if unchanged or action.kind is not Kind.UNCHANGED]
+    look = Look(colour, verbose, width)
+    among = len(plan.actions) if verbose else len(plan.actions) - plan.summary[Kind.UNCHANGED]
+    is_one = len({action.reference.repository for action in plan.actions}) == 1
     lines: list[str] = []
-    width = max((len(action.tag) for action in shown), default=0)
-    unblocked = [action for action in shown if action.kind is not Kind.BLOCKED]
     several = len(plan.manifests) > 1
     for application in plan.applications if several else ("",):
-        own = [action for action in unblocked if not several or _application(action) == application]
+        own = [action for action in plan.actions if not several or _application(action) == application]
         if several:
-            lines += _heading(plan, application, bool(own))
-        for repository, actions in groupby(own, lambda action: action.reference.repository):
-            lines.append(str(repository))
-            for action in actions:
-                lines += _action(action, action.tag.ljust(width), colour)
-            lines.append("")
-    if plan.blocked:
-        lines.append(_paint("Blocked; nothing is written until these are settled:", Kind.BLOCKED, colour))
-        for action in plan.blocked:
-            lines += [f"  {_symbol(action.kind, colour)} {action.reference}", f"      {clean(action.reason)}"]
-        lines.append("")
-    lines.append(summary_line(plan))
-    lines += _notes(plan)
+            lines += [*_heading(plan, application, own, look), ""]
+        for repository, every in groupby(own, lambda action: action.reference.repository):
+            lines += _image(str(repository), list(every), look, among=among, counted=not is_one)
+    lines += _blocked(plan, look)
+    lines += look.lines(summary_line(plan), hanging="  ")
+    lines += _notes(plan, look)
     return "\n".join(lines) + "\n"
-
-
-def _application(action: Action) -> str:
-    return str(action.reference.repository).removesuffix(f"/{action.image}")
-
-
-def _heading(plan: Plan, application: str, has_actions: bool) -> Iterable[str]:
-    """Which manifests an application's tags are from."""
-    paths = [one.path for one in plan.manifests if f"{one.registry}/{one.app}" == application]
-    nothing = "" if has_actions else ": nothing to show"
-    yield f"# {', '.join(map(clean, paths))} ({clean(application)}){nothing}"
-    yield ""
-
-
-def _notes(plan: Plan) -> Iterable[str]:
-    """What is no change, and yet may not be what was meant."""
-    if plan.targets:
-        yield f"Partial: only the tags that match {' or '.join(map(clean, plan.targets))}."
-    retires = any(action.kind is Kind.TOMBSTONE for action in plan.actions) or bool(plan.blocked)
-    named = _NAMED if retires else 1  # what releases name matters where something is retired
-    yield from (f"Warning: {clean(warning)}" for warning in plan.warnings[:named])
-    if len(plan.warnings) > named:
-        yield f"Warning: and {len(plan.warnings) - named} more; --format json has them all."
-    yield from (f"Note: {clean(note)}." for note in plan.notes)
-    missed = [
-        plan.name_of(action) for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None
-    ]
-    if missed:
-        more = f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else ""
-        yield f"Note: retired, but not in the registry: {', '.join(missed[:_NAMED])}{more}."
 
 
 def summary_line(plan: Plan) -> str:
     """Return the counts in one sentence."""
-    counts = plan.summary
-    changes = ", ".join(
-        f"{counts[kind]} to {kind}" for kind in (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, Kind.TOMBSTONE) if counts[kind]
-    )
-    others = ", ".join(
-        f"{counts[kind]} {kind}" for kind in (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED) if counts[kind]
-    )
-    at_least = "At least " if any(action.bytes is None for action in plan.writes) else ""
-    moved = f" {at_least}{size_text(plan.upload)} to send." if changes and not plan.blocked else ""
+    counts = _counts(plan.actions)
+    changes = any(plan.summary[kind] for kind in WRITING)
     if not changes and not plan.blocked:
-        changes = "no changes"
-    return f"Plan: {'; '.join(part for part in (changes, others) if part)}.{moved}"
-
-
-def report_text(report: Report, *, colour: bool = False) -> str:
-    """Return what became of the plan: counts, and each failure with its next move."""
-    done = [outcome for outcome in report.outcomes if isinstance(outcome, Done) and outcome.is_written]
-    already = sum(isinstance(outcome, Done) and not outcome.is_written for outcome in report.outcomes)
-    lines: list[str] = []
-    if report.failures:
-        lines.append(_paint("Failed:", Kind.BLOCKED, colour))
-        for failure in report.failures:
-            lines += _failure(failure, report.plan.name_of(failure.action), colour)
-        lines.append("")
-    counts = ", ".join(
-        f"{sum(outcome.action.kind is kind for outcome in done)} {word}"
-        for kind, word in (
-            (Kind.CREATE, "created"),
-            (Kind.UPDATE, "updated"),
-            (Kind.RESTORE, "restored"),
-            (Kind.TOMBSTONE, "tombstoned"),
-        )
-        if any(outcome.action.kind is kind for outcome in done)
-    )
-    unrecorded = sum(failure.is_written for failure in report.failures)
-    parts = [counts] if counts else [] if unrecorded else ["nothing done"]
-    if already:
-        parts.append(f"{already} so already")
-    if report.failures:
-        parts.append(f"{len(report.failures)} failed")
-    if unrecorded:
-        parts.append(f"{unrecorded} of them written, but not recorded")
-    if report.left:
-        parts.append(f"{len(report.left)} not done")
-    lines.append(f"Apply: {'; '.join(parts)}.")
-    return "\n".join(lines) + "\n"
-
-
-def outcome_line(outcome: Done | Failed, name: Callable[[Action], str] = _label) -> str:
-    """Return one finished action as one line, for logs; `name` names its tag."""
-    action = outcome.action
-    tag = name(action)
-    match outcome:
-        case Done(is_written=False):
-            return f"{SYMBOLS[Kind.UNCHANGED]} {tag} {action.kind}: so already, {short(outcome.digest)}"
-        case Done():
-            return f"{SYMBOLS[action.kind]} {tag} {action.kind}: done, {short(outcome.digest)}"
-        case Failed():
-            return f"{SYMBOLS[Kind.BLOCKED]} {tag} {action.kind}: failed: {clean(outcome.error.message)}"
-
-
-def _action(action: Action, tag: str, colour: bool) -> Iterable[str]:
-    change = f"{state_text(action.before)} -> {state_text(action.after)}"
-    if action.kind in (Kind.UNLISTED, Kind.UNCHANGED):
-        change = state_text(action.before)
-    moved = []
-    if action.bytes is None:
-        moved.append("size unknown")
-    elif action.bytes.upload:
-        moved.append(f"{size_text(action.bytes.upload)} to send")
-    if action.bytes and action.bytes.mount:
-        moved.append(f"{size_text(action.bytes.mount)} to mount")
-    yield f"  {_symbol(action.kind, colour)} {tag}  {action.kind:<9}  {change}" + (
-        f"  ({', '.join(moved)})" if moved else ""
-    )
-    yield f"      {clean(action.reason)}"
-    if isinstance(action.write, Copy):
-        yield f"      from {spoken(action.write.source)}"
-    for note in action.notes:
-        yield f"      note: {clean(note)}"
-
-
-def _failure(failure: Failed, name: str, colour: bool) -> Iterable[str]:
-    yield f"  {_symbol(Kind.BLOCKED, colour)} {name} {failure.action.kind}"
-    yield f"      {clean(failure.error.message)}"
-    if failure.error.hint:
-        yield f"      next: {clean(failure.error.hint)}"
+        counts = "; ".join(part for part in ("no changes", counts) if part)
+    moved = f" {_to_send(plan)}." if changes and not plan.blocked else ""
+    return f"Plan: {counts}.{moved}"
 
 
 def state_text(state: State | None) -> str:
@@ -199,9 +87,202 @@ def state_text(state: State | None) -> str:
     return f"{mark}image ID {short(state.config)}" if state.config else f"{mark}?"
 
 
-def _symbol(kind: Kind, colour: bool) -> str:
-    return _paint(SYMBOLS[kind], kind, colour)
+def symbol(kind: Kind, look: Look) -> str:
+    """Return the sign of a kind in its colour."""
+    return look.paint(SYMBOLS[kind], COLOURS[kind])
 
 
-def _paint(text: str, kind: Kind, colour: bool) -> str:
-    return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
+def more_like_these(count: int, look: Look, moved: str = "") -> Iterator[str]:
+    """Say how many lines were folded away."""
+    yield from look.lines(f"and {count:,} more like {'this' if count == 1 else 'these'}{moved}; -v lists them", "  … ")
+
+
+def _application(action: Action) -> str:
+    return str(action.reference.repository).removesuffix(f"/{action.image}")
+
+
+def _heading(plan: Plan, application: str, own: Sequence[Action], look: Look) -> Iterable[str]:
+    """Which manifests an application's tags are from."""
+    paths = [one.path for one in plan.manifests if f"{one.registry}/{one.app}" == application]
+    kinds = {action.kind for action in own}
+    about = "" if kinds - {Kind.UNCHANGED, Kind.BLOCKED} or (kinds and look.verbose) else ": nothing to show"
+    if about and Kind.BLOCKED in kinds:
+        about = f": {sum(action.kind is Kind.BLOCKED for action in own):,} blocked, see below"
+    return look.lines(f"# {', '.join(map(clean, paths))} ({clean(application)}){about}", hanging="  ")
+
+
+def _counts(actions: Sequence[Action]) -> str:
+    kinds = [action.kind for action in actions]
+    changes = ", ".join(f"{kinds.count(kind):,} to {kind}" for kind in WRITING if kind in kinds)
+    others = (Kind.UNCHANGED, Kind.UNLISTED, Kind.BLOCKED)
+    rest = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in others if kind in kinds)
+    return "; ".join(part for part in (changes, rest) if part)
+
+
+def _to_send(plan: Plan) -> str:
+    if all(action.bytes for action in plan.writes):
+        return f"{size_text(plan.upload) if plan.upload else 'Nothing'} to send"
+    return f"At least {size_text(plan.upload)} to send" if plan.upload else "How much is to send isn't known"
+
+
+def _image(repository: str, every: Sequence[Action], look: Look, *, among: int, counted: bool) -> Iterator[str]:
+    """An image's tags below its name, if any of them is shown here; with `counted` the name has their counts."""
+    kinds = [kind for kind in _ORDER if look.verbose or kind is not Kind.UNCHANGED]
+    listed = [action for kind in kinds for action in every if action.kind is kind]
+    if not listed:
+        return
+    yield from _name(repository, _counts(every) if counted and len(every) > 1 else "", look)
+    found = [[action] for action in listed] if look.verbose else groups(listed, _likeness)
+    shown = [folded(group, among=among) for group in found]
+    width = max((len(one.tag) for some_, _ in shown for one in some_ if len(one.tag) <= _TAG_WIDTH), default=0)
+    for group, (named, more) in zip(found, shown, strict=True):
+        for action in named:
+            yield from _row(action, width, look)
+        if more:
+            hidden = [action.bytes for action in group[len(named) :] if action.bytes]
+            sent = sum(size.upload for size in hidden)
+            yield from more_like_these(more, look, f" ({size_text(sent)} to send)" if sent else "")
+        yield from _details(group, look)
+    yield ""
+
+
+def _name(repository: str, counts: str, look: Look) -> Iterator[str]:
+    """The image's name, and what becomes of its tags: beside it, if there is room."""
+    beside = f"  ({counts})" if counts else ""
+    if look.fits(repository + beside):
+        yield look.paint(repository, BOLD) + look.paint(beside, DIM)
+        return
+    yield look.paint(repository, BOLD)
+    for line in look.lines(counts, ROW):
+        yield look.paint(line, DIM)
+
+
+def _likeness(action: Action) -> Hashable:
+    return action.kind, action.reason, action.notes, _source_of(action)
+
+
+def _source_of(action: Action) -> str:
+    """Where the tag comes from, without the tag where that is the same there."""
+    if not isinstance(action.write, Copy):
+        return ""
+    return spoken(action.write.source).removesuffix(f":{action.tag}")
+
+
+def _row(action: Action, width: int, look: Look) -> Iterator[str]:
+    """A tag's line; what doesn't fit comes on lines of its own."""
+    change = f"{state_text(action.before)} -> {state_text(action.after)}"
+    if action.kind in (Kind.UNLISTED, Kind.UNCHANGED):
+        change = state_text(action.before)
+    sizes = _moved(action.bytes)
+    tag, kind = action.tag.ljust(width), f"{action.kind:<{_KIND_WIDTH}}"
+    bare = f"{ROW}{SYMBOLS[action.kind]} {tag}  {kind}"
+    head = f"{ROW}{symbol(action.kind, look)} {tag}  {look.paint(str(action.kind), COLOURS[action.kind])}"
+    padded = head + " " * (_KIND_WIDTH - len(action.kind))
+    for moved in sizes or [""]:
+        line = f"  {change}{f'  ({moved})' if moved else ''}"
+        if look.fits(bare + line):
+            yield padded + line
+            return
+    if look.fits(f"{bare}  {change}"):
+        yield f"{padded}  {change}"
+    else:
+        yield from [head, *look.lines(change, BELOW)]
+    if sizes:
+        yield from look.lines(sizes[0], BELOW)
+
+
+def _moved(count: ByteCount | None) -> list[str]:
+    """What crosses the wire, and of how much; behind the first what says less of it, for where there is no room."""
+    if count is None:
+        return ["size unknown"]
+    if not count.total and not count.upload:
+        return []
+    sent = f"{size_text(count.upload) if count.upload else 'nothing'} to send"
+    of = sent.replace(" to", f" of {size_text(count.total)} to") if count.total > count.upload else sent
+    mounted = f", {size_text(count.mount)} to mount" if count.mount else ""
+    return list(dict.fromkeys((of + mounted, of, sent)))
+
+
+def _details(group: Sequence[Action], look: Look) -> Iterator[str]:
+    """What is said of all tags of a group once: why, where from, what else."""
+    first = group[0]
+    yield from look.lines(look.said(first.reason), BELOW)
+    if isinstance(first.write, Copy):
+        source = look.said(spoken(first.write.source))
+        if len(group) > 1 and source != look.said(_source_of(first)):
+            source = f"{look.said(_source_of(first))}, each the same tag"
+        yield from look.lines(f"from {source}", BELOW)
+    for note in first.notes:
+        yield from look.lines(f"note: {look.said(note)}", BELOW, BELOW + "  ")
+    if look.verbose:
+        yield from _digests(first)
+
+
+def _digests(action: Action) -> Iterator[str]:
+    """In full, for whoever wants to name them; where they differ from what the line has."""
+    states = (
+        [("is", action.before)]
+        if action.before == action.after
+        else [("before", action.before), ("after", action.after)]
+    )
+    for name, state in states:
+        if state and (digest := state.digest or state.config):
+            yield f"{BELOW}{name} {digest}"
+
+
+def _blocked(plan: Plan, look: Look) -> Iterator[str]:
+    """What has to be settled first, and how; tags with one and the same trouble together."""
+    if not plan.blocked:
+        return
+    yield from look.lines("Blocked; nothing is written until these are settled:", colour=COLOURS[Kind.BLOCKED])
+    found = [[one] for one in plan.blocked] if look.verbose else groups(plan.blocked, _trouble)
+    for group in found:
+        named, more = folded(group, among=len(plan.blocked))
+        for action in named:
+            yield from look.lines(str(action.reference), f"{ROW}{SYMBOLS[Kind.BLOCKED]} ", colour=COLOURS[Kind.BLOCKED])
+        if more:
+            yield from more_like_these(more, look)
+        first = group[0]
+        differ = any(action.reason != first.reason for action in group)
+        about = f"{first.label}: " if differ else ""
+        yield from look.lines(f"{about}{look.said(first.why)}", BELOW)
+        yield from next_line(first.next_move, look)
+        if look.verbose:
+            yield from (line for note in first.notes for line in look.lines(f"note: {clean(note)}", BELOW))
+    yield ""
+
+
+def _trouble(action: Action) -> Hashable:
+    return shape(action.reason, action)
+
+
+def next_line(hint: str | None, look: Look, before: str = BELOW) -> Iterator[str]:
+    """What to do, on a line of its own."""
+    if not hint:
+        return
+    hidden = "" if look.verbose or brief(hint) == hint else " (-v has digests in full)"
+    yield from look.lines(look.said(hint) + hidden, f"{before}next: ", before + "  ", colour=NEXT)
+
+
+def _notes(plan: Plan, look: Look) -> Iterable[str]:
+    """What is no change, and yet may not be what was meant."""
+
+    def said(text: str) -> Iterator[str]:
+        return look.lines(text, hanging="  ")
+
+    if plan.targets:
+        yield from said(f"Partial: only the tags that match {' or '.join(map(clean, plan.targets))}.")
+    retires = any(action.kind is Kind.TOMBSTONE for action in plan.actions) or bool(plan.blocked)
+    named = len(plan.warnings) if look.verbose else _NAMED if retires else 1  # what releases name matters there
+    for warning in plan.warnings[:named]:
+        yield from said(f"Warning: {look.said(warning)}")
+    if len(plan.warnings) > named:
+        yield from said(f"Warning: and {len(plan.warnings) - named} more; -v lists them.")
+    for note in plan.notes:
+        yield from said(f"Note: {look.said(note)}.")
+    missed = [
+        plan.name_of(action) for action in plan.actions if action.kind is Kind.UNCHANGED and action.before is None
+    ]
+    if missed:
+        most = len(missed) if look.verbose else _NAMED
+        yield from said(f"Note: retired, but not in the registry: {', '.join(some(missed, most))}.")

@@ -34,6 +34,7 @@ from replsync.plan.planner import Situation, Target
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag, restorable
 from replsync.registry.together import together
+from replsync.registry.watching import Asked, counted, nobody
 from replsync.sources.image_source import Content
 
 _NO_LIST = "if this registry lists no tags, or not to you, set policy.unlisted: ignore"
@@ -66,10 +67,11 @@ async def gather(
     offer: Offer,
     patterns: Sequence[str] = (),
     folder: str = "",
+    asked: Asked = nobody,
 ) -> Situation:
     """Read the target's tags and the sources' digests; with `patterns`, only of the tags that they stand for.
 
-    `folder` is the manifest's, from which the paths of its sources start.
+    `folder` is the manifest's, from which the paths of its sources start; `asked` is told of `tags`.
     Raises RegistryError where the target is no registry or can't list its tags,
     SignInError where it refuses us. A single tag or source that can't be read
     is no error here: it becomes a blocked action.
@@ -96,12 +98,14 @@ async def gather(
         there = None if manifest.policy.unlisted == "ignore" else frozenset(await _tags(repository, client))
         tags = [tag for tag in image.tags if is_among(f"{image.name}:{tag.tag}", patterns)]
         entries = [entry for entry in image.retired if is_among(f"{image.name}:{entry.tag}", patterns)]
-        await together(
+        await counted(
+            "tags",
+            asked,
             chain(
                 (listed(image, tag, there) for tag in tags),
                 (retired(repository.tagged(entry.tag)) for entry in entries),
                 (unlisted(repository.tagged(tag)) for tag in _others(image, there or (), patterns)),
-            )
+            ),
         )
 
     await together(of(image) for image in manifest.images if concern(patterns, image.name))

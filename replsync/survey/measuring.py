@@ -12,17 +12,20 @@ from replsync.plan.action import Action, Bury, ByteCount, Copy
 from replsync.plan.layer_sizes import Load
 from replsync.registry.blob_map import BlobMap
 from replsync.registry.together import together
+from replsync.registry.watching import Asked, counted, nobody
 from replsync.survey.gathering import Offer
 
 
-async def measured(actions: tuple[Action, ...], offer: Offer, blobs: BlobMap) -> tuple[Load, ...]:
+async def measured(
+    actions: tuple[Action, ...], offer: Offer, blobs: BlobMap, asked: Asked = nobody
+) -> tuple[Load, ...]:
     """Return the actions with their bytes filled in, each with the blobs that it sends.
 
     A blob that several actions need counts as sent for the first of them, in
-    the order given, and as mounted for those in other repositories.
+    the order given, and as mounted for those in other repositories. `asked` is told of `images`.
     """
     writes = [action for action in actions if isinstance(action.write, Copy)]
-    await together(_look_up(action, offer, blobs) for action in writes)
+    await counted("images", asked, (_look_up(action, offer, blobs) for action in writes))
     moved = _Moved({}, set())
     return tuple([await _measured(action, offer, blobs, moved) for action in actions])
 

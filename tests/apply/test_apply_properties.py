@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from replsync.apply.executor import execute
 from replsync.apply.registry_engine import RegistryEngine
-from replsync.cli.progress import Quiet
+from replsync.cli.course import Course
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.plan.document import Plan
@@ -96,7 +96,7 @@ async def _check(sandbox: RunningSandbox, app: str, entry: dict[str, object], un
         made, engine = await plan()
         if made.blocked:
             return
-        report = await execute(made, client, engine, Unwritten(), Quiet([]))
+        report = await execute(made, client, engine, Unwritten(), Course(None, []))
         assert report.failures == ()
         after = await digests()
         named = {action.tag for action in made.writes}

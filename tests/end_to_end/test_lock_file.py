@@ -227,7 +227,7 @@ def test_a_locked_plan_asks_no_source_and_a_locked_apply_reads_it_by_digest(lock
     }
     text = locked.workplace.run("plan", "--locked").stdout
     assert f"+ latest  create     (none) -> {OLD.digest[7:19]}  (size unknown)\n" in text
-    assert "Plan: 2 to create. At least 0 B to send.\n" in text
+    assert "Plan: 2 to create. How much is to send isn't known.\n" in text
     assert asked == []
     locked.workplace.apply("--locked")
     assert (locked.has(skopeo, "1.10"), locked.has(skopeo, "latest")) == (OLD.digest, OLD.digest)

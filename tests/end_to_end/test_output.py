@@ -65,35 +65,44 @@ def test_a_plan_with_every_kind_of_action_as_text(
     every_kind: Workplace, docker_registry: RegistryServer, source: RegistryServer, skopeo: Skopeo
 ) -> None:
     repository = f"{docker_registry.host}/{every_kind.app}/api"
-    old_tombstone = short(skopeo.digest(f"{repository}:restored"))
+    old_tombstone = skopeo.digest(f"{repository}:restored")
     epitaph = Epitaph(f"{repository}:retired", REASON, Digest(ONE.digest), ONE.media_type)
     new_config = tombstone_config(epitaph)
-    new_tombstone = short(sha256(tombstone_manifest(new_config)))
+    new_tombstone = sha256(tombstone_manifest(new_config))
     one, two = short(ONE.digest), short(TWO.digest)
     done = every_kind.run("plan", "--verbose")
     assert done.stdout == (
         f"""\
-{repository}
+{repository}  (1 to create, 1 to update, 1 to restore, 1 to tombstone; 1 unchanged, 1 unlisted)
+  + new       create     (none) -> {two}  (nothing of {size(TWO)} B to send)
+      the registry has no such tag
+      from docker://{source.host}/acme/api:new
+      after {TWO.digest}
   ~ edge      update     {one} -> {two}  ({size(TWO)} B to send)
       the source has another image, and the tag is mutable
       from docker://{source.host}/acme/api:edge
-  ? extra     unlisted   {one}
-      not listed in the manifest
-  + new       create     (none) -> {two}
-      the registry has no such tag
-      from docker://{source.host}/acme/api:new
-  < restored  restore    tombstone {old_tombstone} -> {one}
+      before {ONE.digest}
+      after {TWO.digest}
+  < restored  restore    tombstone {short(old_tombstone)} -> {one}  (nothing of {size(ONE)} B to send)
       retired before, and listed again; what the tombstone replaced is put back
       from docker://{repository}@{ONE.digest}
-  x retired   tombstone  {one} -> tombstone {new_tombstone}  ({len(new_config) + len(EMPTY_LAYER)} B to send)
+      before {old_tombstone}
+      after {ONE.digest}
+  x retired   tombstone  {one} -> tombstone {short(new_tombstone)}  ({len(new_config) + len(EMPTY_LAYER)} B to send)
       {REASON}
+      before {ONE.digest}
+      after {new_tombstone}
+  ? extra     unlisted   {one}
+      not listed in the manifest
+      is {ONE.digest}
   = same      unchanged  {one}
       the registry has this image
+      is {ONE.digest}
 
 Blocked; nothing is written until these are settled:
   ! {docker_registry.host}/{every_kind.app}/worker:1.10
-      immutable: the tag holds {one}, docker://{source.host}/acme/worker:1.10 is {two}; push that to a new tag, \
-keep what is there with `digest: {ONE.digest}`, or list the tag under `mutable`
+      immutable: the tag holds {one}, docker://{source.host}/acme/worker:1.10 is {two}
+      next: push that to a new tag, keep what is there with `digest: {ONE.digest}`, or list the tag under `mutable`
 
 Plan: 1 to create, 1 to update, 1 to restore, 1 to tombstone; 1 unchanged, 1 unlisted, 1 blocked.
 """

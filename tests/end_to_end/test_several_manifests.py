@@ -127,7 +127,7 @@ def test_the_text_has_a_heading_for_each_application(two: Two) -> None:
     two.write(B, {"name": "web", "retired": [{"tag": "0", "reason": "never there"}]})
     text = two.done("plan", *BOTH).stdout
     first, second = (f"# {name} ({two.at(name).host}/{two.app(name)})" for name in (A, B))
-    assert f"{first}\n\n{two.repository(A)}\n  x 0" in text
+    assert f"{first}\n\n{two.repository(A)}  (1 to create, 1 to tombstone)\n  + 1" in text
     assert f"{second}: nothing to show\n" in text
     assert f"Note: retired, but not in the registry: {two.repository(B, 'web')}:0." in text
     assert "# " not in two.done("plan", "-f", A).stdout

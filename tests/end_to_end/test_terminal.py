@@ -78,7 +78,7 @@ def plan_at_terminal(workplace: Workplace, *options: str, **env: str) -> str:
 
 
 def test_a_plan_at_a_terminal_has_colours(one_to_create: Workplace) -> None:
-    assert "  \x1b[32m+\x1b[0m 2  create" in plan_at_terminal(one_to_create)
+    assert "  \x1b[32m+\x1b[0m 2  \x1b[32mcreate\x1b[0m  " in plan_at_terminal(one_to_create)
 
 
 @pytest.mark.parametrize(

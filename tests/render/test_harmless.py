@@ -17,7 +17,8 @@ from replsync.plan.report import Failed, Report
 from replsync.render.harmless import clean, clean_lines
 from replsync.render.history import Recorded, history_json, history_text
 from replsync.render.lock import check_text, lock_changes
-from replsync.render.text import outcome_line, plan_text, report_text
+from replsync.render.report_text import outcome_line, report_text
+from replsync.render.text import plan_text
 from tests.plan.situations import SOURCE, WORKER, action, digest, listing, present, resolved, retiring, tombstone
 from tests.render.runners import ALL, HOSTILE, acted_on
 from tests.render.test_history import entry
@@ -68,11 +69,16 @@ def test_a_plan_and_its_report_show_foreign_text_harmless(hostile: str) -> None:
         action(listing(), Artifact(digest("D"), hostile), resolved("D")),
         said=hostile,
     )
-    text = plan_text(made, unchanged=True)
-    assert text.count("\n      ") == 5
+    text = plan_text(made, verbose=True)
+    # Reason, note and two digests; of the others a reason each, and a next move. What can't be seen takes no line.
+    assert text.count("\n      ") == (8 if clean(hostile).strip() else 6)
     failed = Failed(retired, error)
-    for said in (text, report_text(Report(made, (failed,))), outcome_line(failed)):
+    report = Report(made, (failed,))
+    for said in (text, report_text(report), outcome_line(failed)):
         assert acted_on(said) == []
+    for width in range(1, 60):  # wherever a line is broken
+        assert acted_on(plan_text(made, width=width)) == []
+        assert acted_on(report_text(report, width=width, again=hostile)) == []
 
 
 @pytest.mark.parametrize("hostile", [*HOSTILE, ALL])

@@ -19,6 +19,7 @@ def plan(
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Show what would change; write nothing."""
@@ -56,6 +57,7 @@ def apply(
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Carry out a plan.
@@ -84,7 +86,9 @@ def retire(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Put a tombstone in a tag's place.
@@ -94,7 +98,9 @@ def retire(
     from replsync.cli.moving import retire
 
     connection = options.registry(file, parallelism, timeout, plain_http)
-    retire(tag, reason, even_if_referenced, connection, edit_only, options.shown(quiet, no_color, auto_approve))
+    retire(
+        tag, reason, even_if_referenced, connection, edit_only, options.Shown(verbose, quiet, no_color, auto_approve)
+    )
 
 
 @app.command()
@@ -106,7 +112,9 @@ def restore(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Put back what a tombstone replaced.
@@ -119,7 +127,7 @@ def restore(
         tag,
         options.registry(file, parallelism, timeout, plain_http),
         edit_only,
-        options.shown(quiet, no_color, auto_approve),
+        options.Shown(verbose, quiet, no_color, auto_approve),
     )
 
 
@@ -133,7 +141,9 @@ def rollback(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Take back what a run wrote.
@@ -143,7 +153,9 @@ def rollback(
     from replsync.cli.rolling_back import roll_back
 
     connection = options.registry(file, parallelism, timeout, plain_http)
-    roll_back(journal, connection, options.Scope(tuple(target)), out, options.shown(quiet, no_color, auto_approve))
+    roll_back(
+        journal, connection, options.Scope(tuple(target)), out, options.Shown(verbose, quiet, no_color, auto_approve)
+    )
 
 
 @app.command()

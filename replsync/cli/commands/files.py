@@ -69,6 +69,7 @@ def lock(
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
+    log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
     """Write down which digest every source has now.
