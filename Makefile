@@ -9,6 +9,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SCHEMA := schemas/replicated-images.schema.json
 PLAN := schemas/plan.schema.json
+REPORT := schemas/report.schema.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-cache-dir
 NO_SERVERS := not (docker_registry or distribution or olareg or crane or dockerd or buildx or skopeo or chromium or package_index)
 UV := uv==0.13.9
@@ -32,6 +33,7 @@ lint: $(READY) ## Lint, types, and whether the schemas are current
 	$(BIN)/mypy
 	$(BIN)/replsync schema | diff $(SCHEMA) - || { echo "$(SCHEMA) is not current: run 'make schema'" >&2; exit 1; }
 	$(BIN)/replsync schema plan | diff $(PLAN) - || { echo "$(PLAN) is not current: run 'make schema'" >&2; exit 1; }
+	$(BIN)/replsync schema report | diff $(REPORT) - || { echo "$(REPORT) is not current: run 'make schema'" >&2; exit 1; }
 
 check: lint ## Lint, types, the schemas, and the tests that need no server program
 	$(BIN)/pytest -m "$(NO_SERVERS)"
@@ -51,12 +53,14 @@ faults: $(READY) ## Faults on the wire, for replsync and its peers: a table in b
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
-schema: $(READY) ## Write the JSON Schemas of manifest and plan anew from the code
+schema: $(READY) ## Write the JSON Schemas of manifest, plan and report anew from the code
 	@mkdir -p build $(dir $(SCHEMA))
 	@$(BIN)/replsync schema > build/schema.json
 	@$(BIN)/replsync schema plan > build/plan.schema.json
+	@$(BIN)/replsync schema report > build/report.schema.json
 	@mv build/schema.json $(SCHEMA)
 	@mv build/plan.schema.json $(PLAN)
+	@mv build/report.schema.json $(REPORT)
 
 fmt: $(READY) ## Format the code, and mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .

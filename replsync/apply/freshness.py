@@ -1,14 +1,17 @@
 """Whether a saved plan still fits the registry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from replsync.apply.engine import Engine
 from replsync.apply.executor import named, refuse_moved
 from replsync.errors import ChangedMeanwhile, RegistryError, StalePlan
+from replsync.oci.digest import Digest
 from replsync.oci.tag_state import Unreadable
 from replsync.plan.action import Action, Copy, Kind
 from replsync.plan.comparing import described, is_in, is_made
 from replsync.plan.document import Plan
+from replsync.plan.report import Done
 from replsync.registry.client import RegistryClient
 from replsync.registry.inventory import read_tag
 from replsync.registry.together import together
@@ -18,8 +21,10 @@ _NAMED = 10
 """Tags that one error names; the others are counted."""
 
 
-async def is_carried_out(plan: Plan, client: RegistryClient, engine: Engine, asked: Asked = nobody) -> bool:
-    """Whether every tag is as the plan wants it, so that nothing is left to do.
+async def carried_out_before(
+    plan: Plan, client: RegistryClient, engine: Engine, asked: Asked = nobody
+) -> tuple[Done, ...] | None:
+    """Return the outcomes of a plan that is carried out already: every tag is as it wants it. Else None.
 
     Raises StalePlan where a tag is neither what it was when the plan was made
     nor what the plan makes of it, or where the daemon has another image to push
@@ -29,9 +34,16 @@ async def is_carried_out(plan: Plan, client: RegistryClient, engine: Engine, ask
     concerned = [action for action in plan.actions if action.kind not in (Kind.UNLISTED, Kind.BLOCKED)]
     found = await counted("tags", asked, (_look(action, client) for action in concerned))
     _refuse([moved for moved in found if isinstance(moved, str)])
-    left = [action for action, is_done in zip(concerned, found, strict=True) if not is_done]
+    pairs = list(zip(concerned, found, strict=True))
+    left = [action for action, seen in pairs if seen is None]
     await together(_refuse_moved(action.write, engine) for action in left if isinstance(action.write, Copy))
-    return not left
+    if left:
+        return None
+    return tuple(
+        Done(action, seen.digest, is_written=False)
+        for action, seen in pairs
+        if isinstance(seen, _AsPlanned) and seen.digest and action.write
+    )
 
 
 async def _refuse_moved(copy: Copy, engine: Engine) -> None:
@@ -41,22 +53,28 @@ async def _refuse_moved(copy: Copy, engine: Engine) -> None:
         raise StalePlan(f"{error.message}; nothing was written", hint=error.hint) from error
 
 
-async def _look(action: Action, client: RegistryClient) -> bool | str:
-    """Whether the tag is as planned already; what is there instead, where it isn't as before either."""
+@dataclass(frozen=True)
+class _AsPlanned:
+    """The tag is as planned already, with this digest; None where there is none, as planned."""
+
+    digest: Digest | None
+
+
+async def _look(action: Action, client: RegistryClient) -> _AsPlanned | str | None:
+    """Whether the tag is as planned already, or as before: None; else what is there instead."""
     head = await client.head(action.reference)
     for state, is_done in ((action.after, True), (action.before, False)):
         if (head.digest == state.digest) if head and state else (head is None and state is None):
-            return is_done  # the digest settles it, for one request
+            # the digest settles it, for one request
+            return _AsPlanned(head.digest if head else None) if is_done else None
     now = await read_tag(client, action.reference, made=is_made(action.after))
     if isinstance(now, Unreadable):
         raise RegistryError(f"read {action.reference}: {now.why}", hint="nothing was written; try again later")
     if is_in(action.after, now):
-        return True
-    return (
-        False
-        if is_in(action.before, now)
-        else f"{action.reference} holds {named(now)} instead of {described(action.before)}"
-    )
+        return _AsPlanned(head.digest if head else None)
+    if is_in(action.before, now):
+        return None
+    return f"{action.reference} holds {named(now)} instead of {described(action.before)}"
 
 
 def _refuse(moved: Sequence[str]) -> None:

@@ -1,12 +1,13 @@
 """`replsync apply`."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from replsync.apply.freshness import is_carried_out
-from replsync.cli.carrying_out import Reviewed, alone, carry_out, show, shown_and_approved
-from replsync.cli.options import Connection, EngineName, Scope, Shown
+from replsync.apply.freshness import carried_out_before
+from replsync.cli.carrying_out import Reviewed, alone, carry_out, nothing_done, show, shown_and_approved
+from replsync.cli.options import Connection, EngineName, FormatName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, read_saved
@@ -14,6 +15,7 @@ from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import connected, opened
 from replsync.plan.claims import Member
 from replsync.plan.document import plan_digest
+from replsync.plan.report import Done, Report
 
 ALREADY = "The plan is already applied: every tag is as it says. Nothing was written."
 ALREADY_IN_PART = "This part of the plan is already applied: every tag of it is as it says. Nothing was written."
@@ -31,7 +33,7 @@ def apply_saved(path: Path, connection: Connection, targets: Sequence[str], show
     reviewed = Reviewed(plan.narrowed(targets), plan_digest(plan))
     members = check_still_valid(reviewed.plan)
     if reviewed.plan.blocked:
-        show(reviewed.plan, shown)
+        show(reviewed.plan, members, shown)
     run(_apply(reviewed, replace(connection, engine=EngineName(plan.engine)), members, shown))
 
 
@@ -39,7 +41,7 @@ async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) ->
     async with opened(connection) as workspace:
         async with asking(workspace.registries.client, shown) as asked:
             plan = await workspace.plan(scope, asked)
-        reviewed = await shown_and_approved(plan, shown)
+        reviewed = await shown_and_approved(plan, workspace.members, shown)
         if reviewed:
             async with alone(reviewed.plan):
                 # Since it was made there was a question, and perhaps a wait.
@@ -53,10 +55,19 @@ async def _apply(reviewed: Reviewed, connection: Connection, members: Sequence[M
         async with asking(registries.client, shown) as asked:
             for registry in sorted({member.target.registry for member in members}):
                 await registries.client.ping(registry)
-            is_done = await is_carried_out(reviewed.plan, registries.client, registries.engine, asked)
-        if is_done:
-            print(ALREADY_IN_PART if reviewed.is_narrowed else ALREADY)
+            before = await carried_out_before(reviewed.plan, registries.client, registries.engine, asked)
+        if before is not None:
+            _say_already(reviewed, before, members, shown)
             return
         if not shown.quiet:  # whoever saved it has seen it
-            show(reviewed.plan, shown)
+            show(reviewed.plan, members, shown)
         await carry_out(reviewed, members, registries, shown)
+
+
+def _say_already(reviewed: Reviewed, before: tuple[Done, ...], members: Sequence[Member], shown: Shown) -> None:
+    said = ALREADY_IN_PART if reviewed.is_narrowed else ALREADY
+    if shown.format is FormatName.TEXT:
+        print(said)
+    elif not shown.quiet:
+        print(said, file=sys.stderr)
+    nothing_done(Report(reviewed.plan, before, reviewed=reviewed.digest), members, shown)

@@ -1,6 +1,15 @@
 """What the help of each command opens with: examples to copy. A test runs them through the command line's parser."""
 
 EXAMPLES = {
+    "import": (
+        "replsync import --app myapp worker api # every tag of two images",
+        "replsync import worker                 # into a manifest that is there",
+    ),
+    "login": (
+        "replsync login                         # asks which way, and for the secret",
+        "replsync login --username ci --password-stdin < token.txt",
+    ),
+    "logout": ("replsync logout", "replsync logout registry.replicated.com"),
     "validate": ("replsync validate", "replsync validate -f manifests/"),
     "plan": (
         "replsync plan",

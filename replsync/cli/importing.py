@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replsync.cli.files import read_whole, write_whole
 from replsync.cli.manifest_file import application, target_of
-from replsync.cli.options import Connection
+from replsync.cli.options import Connection, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.schemas import write_schema_beside
@@ -51,8 +51,7 @@ def import_tags(wish: Wish, connection: Connection, no_color: bool) -> None:
     names = tuple(dict.fromkeys(_name(one, target) for one in wish.images))
     images = {image.name: image for image in file.manifest.images} if file else {}
     transfer = file.manifest.transfer if file else Transfer()
-    with asking(no_color):
-        found = run(_look(wish, target, names, images, connection, transfer))
+    found = run(_look(wish, target, names, images, connection, transfer, Shown(no_color=no_color)))
     adopted = [one for some in found if (one := some.adopted)]
     said = sys.stderr if wish.file == STDOUT else sys.stdout
     print(f"{target.registry}/{target.app}", file=said)
@@ -111,16 +110,18 @@ async def _look(
     images: dict[str, Image],
     connection: Connection,
     transfer: Transfer,
+    shown: Shown,
 ) -> list[Found]:
     tokens = token_credential(target.registry, os.environ)
     async with Transport(TimeLimits(idle=connection.timeout)) as transport:
         credentials = CredentialStore(os.environ, Path.home(), tokens)
         client = RegistryClient(transport, credentials, settings_of(connection, [transfer]))
-        await client.ping(target.registry)
-        wanted = names or await _every_name(target, client, transport)
-        found = await together(
-            look_around(client, target.repository(name), name, images.get(name), wish.mutable) for name in wanted
-        )
+        async with asking(client, shown):
+            await client.ping(target.registry)
+            wanted = names or await _every_name(target, client, transport)
+            found = await together(
+                look_around(client, target.repository(name), name, images.get(name), wish.mutable) for name in wanted
+            )
     if names and (missing := [f"{target.repository(one.name)}" for one in found if not one.count]):
         raise NotFound(
             f"import: the registry has no tags of {_some(missing)}; nothing was written",

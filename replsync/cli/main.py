@@ -74,7 +74,11 @@ def _run() -> int:
         if (code := completing.answer(whole)) is not None:
             return code
         with whole.make_context("replsync", sys.argv[1:]) as context:
-            whole.invoke(context)
+            try:
+                whole.invoke(context)
+            except ReplsyncError as error:
+                _tell_ci(options.ci_of(context), error)
+                raise
         return 0
     except typer.Exit as end:
         return end.exit_code
@@ -94,6 +98,13 @@ def _run() -> int:
         return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE)
     except KeyboardInterrupt:
         return _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
+
+
+def _tell_ci(ci: options.CiName, error: ReplsyncError) -> None:
+    if ci is not options.CiName.NONE:
+        from replsync.cli.ci import tell_error
+
+        tell_error(ci, error)
 
 
 def _say_invalid(error: InvalidInput) -> int:

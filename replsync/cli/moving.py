@@ -192,7 +192,7 @@ async def _move(
             plan = await workspace.plan(Scope(targets=(move.label,)), asked)
         _refuse_unknown(move, plan)
         try:
-            reviewed = await shown_and_approved(plan, shown)
+            reviewed = await shown_and_approved(plan, members, shown)
         except Ends as end:
             if end.code == BlockedPlan.exit_code:
                 print(f"{clean(str(path))} was not changed{_lift(move)}")

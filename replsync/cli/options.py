@@ -1,5 +1,6 @@
 """The options that commands share. Light to import: `--help` loads no more than this."""
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,8 @@ DEFAULT_TIMEOUT = 30.0
 NO_HOSTS: list[str] = []
 NO_TARGETS: list[str] = []
 NO_GLOBS: list[str] = []
+
+_CI = "replsync.ci"
 
 # typer has no public name for the base class of its usage errors, only for this member of the family.
 WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -33,6 +36,15 @@ class FormatName(StrEnum):
     HTML = "html"
 
 
+class CiName(StrEnum):
+    """Which CI the run is in, and is to tell what it found."""
+
+    AUTO = "auto"
+    NONE = "none"
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
 class PlainFormatName(StrEnum):
     """How other things are written."""
 
@@ -52,6 +64,7 @@ class DocumentName(StrEnum):
 
     MANIFEST = "manifest"
     PLAN = "plan"
+    REPORT = "report"
 
 
 class Ends(Exception):
@@ -88,17 +101,37 @@ class Scope:
 
 @dataclass(frozen=True)
 class Shown:
-    """How a run talks to whoever started it. `auto_approve` leaves out the question."""
+    """How a run talks to whoever started it. `auto_approve` leaves out the question.
+
+    `format` is that of the report on what was written; `ci` is never AUTO.
+    """
 
     verbose: bool = False
     quiet: bool = False
     no_color: bool = False
     auto_approve: bool = False
+    format: FormatName = FormatName.TEXT
+    ci: CiName = CiName.NONE
 
 
 def registry(file: list[Path], parallelism: int | None, timeout: float, plain_http: list[str]) -> Connection:
     """Return a connection for what takes no other engine."""
     return Connection(tuple(file), EngineName.REGISTRY, parallelism, timeout, tuple(plain_http))
+
+
+def ci_of(context: typer.Context) -> CiName:
+    """Return the CI that the command of this context, or one below it, is to tell what it found; NONE for none."""
+    name = context.meta.get(_CI, CiName.NONE)
+    return CiName(name)
+
+
+def _detected(context: typer.Context, name: CiName) -> CiName:
+    """Settle AUTO, and note the choice for the command's errors, too."""
+    if name is CiName.AUTO:
+        on = {"GITHUB_ACTIONS": CiName.GITHUB, "GITLAB_CI": CiName.GITLAB}
+        name = next((ci for variable, ci in on.items() if os.environ.get(variable) == "true"), CiName.NONE)
+    context.meta[_CI] = name
+    return name
 
 
 def refuse_beside_plan(context: typer.Context) -> None:
@@ -118,7 +151,17 @@ Engine = Annotated[
     typer.Option(help="What moves images: `registry` streams them, `docker` uses docker pull, tag and push."),
 ]
 Format = Annotated[FormatName, typer.Option("--format", help="How to write it.")]
+ReportFormat = Annotated[
+    FormatName,
+    typer.Option("--format", help="How to write what was done; but for `text` the plan goes to stderr then."),
+]
 PlainFormat = Annotated[PlainFormatName, typer.Option("--format", help="How to write it.")]
+Ci = Annotated[
+    CiName,
+    typer.Option(
+        callback=_detected, help="The CI that gets annotations, a summary and values; `auto` asks its variables."
+    ),
+]
 DetailedExitcode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="End with 2 where there are changes, with 0 where there are none.")
 ]

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import assert_never
 
-from replsync.cli.options import Connection, Ends, FormatName, Scope, Shown
+from replsync.cli.options import CiName, Connection, Ends, FormatName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import read_saved, save
 from replsync.cli.terminal import text_width, use_colour
 from replsync.cli.workspace import opened
 from replsync.errors import BlockedPlan
+from replsync.plan.claims import Member
 from replsync.plan.document import Plan, plan_json
 from replsync.render.html import plan_html
 from replsync.render.markdown import plan_markdown
@@ -22,9 +23,13 @@ def show_plan(
     connection: Connection, scope: Scope, out: Path | None, form: FormatName, detailed: bool, shown: Shown
 ) -> None:
     """Make a plan, save it where it is to be saved, and print it."""
-    plan = run(_made(connection, scope, shown))
+    plan, members = run(_made(connection, scope, shown))
     if out:
         save(plan, out)
+    if shown.ci is not CiName.NONE:
+        from replsync.cli.ci import tell_plan
+
+        tell_plan(shown.ci, plan, members, out)
     _print(plan, form, shown)
     if plan.blocked:
         raise Ends(BlockedPlan.exit_code)
@@ -37,9 +42,9 @@ def show_saved(path: Path, form: FormatName, shown: Shown) -> None:
     _print(read_saved(path), form, shown)
 
 
-async def _made(connection: Connection, scope: Scope, shown: Shown) -> Plan:
+async def _made(connection: Connection, scope: Scope, shown: Shown) -> tuple[Plan, tuple[Member, ...]]:
     async with opened(connection) as workspace, asking(workspace.registries.client, shown) as asked:
-        return await workspace.plan(scope, asked)
+        return await workspace.plan(scope, asked), workspace.members
 
 
 def _print(plan: Plan, form: FormatName, shown: Shown) -> None:

@@ -45,9 +45,9 @@ async def _roll_back(
             plan = await _planned(made, workspace, scope, asked)
         if out:
             save(plan, out)
-            show(plan, shown)
+            show(plan, workspace.members, shown)
             return
-        reviewed = await shown_and_approved(plan, shown)
+        reviewed = await shown_and_approved(plan, workspace.members, shown)
         if reviewed:
             async with alone(reviewed.plan):
                 await carry_out(reviewed, check_still_valid(reviewed.plan), workspace.registries, shown)

@@ -17,6 +17,10 @@ def print_schema(document: DocumentName) -> None:
             from replsync.plan.document_schema import plan_schema_text
 
             print(plan_schema_text(), end="")
+        case DocumentName.REPORT:
+            from replsync.render.report_json import report_schema_text
+
+            print(report_schema_text(), end="")
         case _:
             assert_never(document)
 

@@ -39,12 +39,15 @@ Outcome = Done | Failed
 class Report:
     """What became of a plan: its outcomes in the plan's order; fewer than it has writes where a run was interrupted.
 
-    `journals` are the files that tell what was written, and with which it can be taken back.
+    `journals` are the files that tell what was written, `undo` the commands that take it back. `reviewed` is the
+    digest of the document that was looked at, where `plan` is only a part of that.
     """
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
     journals: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    reviewed: Digest | None = None
 
     @property
     def failures(self) -> tuple[Failed, ...]:

@@ -15,6 +15,7 @@ def plan(
     engine: options.Engine = options.EngineName.REGISTRY,
     format: options.Format = options.FormatName.TEXT,  # noqa: A002 - the option's name
     detailed_exitcode: options.DetailedExitcode = False,
+    ci: options.Ci = options.CiName.AUTO,
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
@@ -26,7 +27,7 @@ def plan(
     from replsync.cli.planning import show_plan
 
     connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http))
-    shown = options.Shown(verbose, no_color=no_color)
+    shown = options.Shown(verbose, no_color=no_color, ci=ci)
     show_plan(connection, options.Scope(tuple(target), locked), out, format, detailed_exitcode, shown)
 
 
@@ -52,6 +53,8 @@ def apply(
     locked: options.Locked = False,
     engine: options.Engine = options.EngineName.REGISTRY,
     auto_approve: options.AutoApprove = False,
+    format: options.ReportFormat = options.FormatName.TEXT,  # noqa: A002 - the option's name
+    ci: options.Ci = options.CiName.AUTO,
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
@@ -67,7 +70,7 @@ def apply(
     from replsync.cli.applying import apply_saved, plan_and_apply
 
     connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http), build_log=verbose)
-    shown = options.Shown(verbose, quiet, no_color, auto_approve)
+    shown = options.Shown(verbose, quiet, no_color, auto_approve, format, ci)
     if plan:
         options.refuse_beside_plan(context)
         apply_saved(plan, connection, target, shown)

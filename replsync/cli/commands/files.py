@@ -54,11 +54,11 @@ def import_(
 
 
 @app.command()
-def validate(file: options.File = options.DEFAULT_FILE) -> None:
+def validate(file: options.File = options.DEFAULT_FILE, ci: options.Ci = options.CiName.AUTO) -> None:
     """Check manifests, offline; every fault with its line."""
     from replsync.cli.validating import validate_files
 
-    validate_files(file)
+    validate_files(file, ci)
 
 
 @app.command()
@@ -89,7 +89,7 @@ def lock(
 
 @app.command()
 def schema(document: options.Document = options.DocumentName.MANIFEST) -> None:
-    """Print the JSON Schema of the manifest, or of the plan."""
+    """Print the JSON Schema of the manifest, of the plan, or of the report."""
     from replsync.cli.schemas import print_schema
 
     print_schema(document)
