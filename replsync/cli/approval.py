@@ -3,11 +3,11 @@
 import asyncio
 import sys
 
-from replsync.errors import ReplsyncError
+from replsync.errors import NotApproved
 
 
 async def approved() -> None:
-    """Ask. The question goes to stderr, as all but data does. Raises ReplsyncError for any answer but yes."""
+    """Ask. The question goes to stderr, as all but data does. Raises NotApproved for any answer but yes."""
     print("\nType yes to carry this out: ", end="", file=sys.stderr, flush=True)
     loop = asyncio.get_running_loop()
     typed = asyncio.Event()
@@ -20,4 +20,4 @@ async def approved() -> None:
     finally:
         loop.remove_reader(sys.stdin)
     if sys.stdin.readline().strip() != "yes":
-        raise ReplsyncError("not approved; nothing was written", hint="only the word yes approves")
+        raise NotApproved("not approved; nothing was written", hint="only the word yes approves")

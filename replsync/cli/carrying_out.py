@@ -40,7 +40,7 @@ def show(plan: Plan, shown: Shown) -> None:
     """Print the plan. Ends with 7 where something is blocked."""
     print(plan_text(plan, colour=use_colour(shown.no_color), unchanged=shown.verbose), end="", flush=True)
     if plan.blocked:
-        raise Ends(BlockedPlan.exit_code)
+        raise Ends(BlockedPlan.exit_code, BlockedPlan.code)
 
 
 async def shown_and_approved(plan: Plan, shown: Shown) -> Reviewed | None:
@@ -83,7 +83,7 @@ async def carry_out(
         report = Report(plan, tuple(outcomes), tuple(str(path) for _, path in journals.written))
         print(report_text(report, colour=use_colour(shown.no_color)), end="", flush=True)
     if report.failures:
-        raise Ends(_exit_code(plan, report))
+        raise Ends(_exit_code(plan, report), *sorted({failure.error.code for failure in report.failures}))
 
 
 def _name(journals: Journals, shown: Shown, back: str | None) -> None:
