@@ -2,7 +2,7 @@
 
 An error says what was attempted, on which side, on which object, and what the
 user can do next (`hint`). Its class carries the exit code of the process, and
-the code under which `replsync explain` tells more (`replsync/explanations/CODE.md`).
+the code under which `replsync explain` tells more (files in `replsync/explanations`).
 """
 
 from collections.abc import Sequence
