@@ -10,7 +10,7 @@ from replsync.cli.app import app
 NO_CODES: list[str] = []
 
 Codes = Annotated[
-    list[str], typer.Argument(metavar="[CODE]...", help="As `more:` names it below an error. Without: all there are.")
+    list[str], typer.Argument(metavar="CODE", help="As `more:` names it below an error. Without: all there are.")
 ]
 
 
