@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup lint check test bench faults demo schema fmt dist pins clean
+.PHONY: help setup lint check test bench faults demo docs schema fmt dist pins clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -53,6 +53,10 @@ faults: $(READY) ## Faults on the wire, for replsync and its peers: a table in b
 demo: $(READY) ## The whole story, on a sandbox of its own: plan, apply, retire a tag, take it back
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/demo.sh
 
+docs: $(READY) ## Build the documentation's site into build/site, without the network
+	@$(BIN)/python -m sphinx -E -W --keep-going -q -b html -d build/doctrees docs build/site
+	@echo "build/site/index.html"
+
 schema: $(READY) ## Write the JSON Schemas of manifest, plan and report anew from the code
 	@mkdir -p build $(dir $(SCHEMA))
 	@$(BIN)/replsync schema > build/schema.json
@@ -80,4 +84,4 @@ pins: ## Write requirements.txt and requirements-dev.txt anew with the newest ve
 
 clean: ## Remove .venv and everything else that these targets made
 	rm -rf .venv build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find replsync benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find replsync benchmarks docs tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from replsync.errors import ReplsyncError
+from replsync.errors import MachineError
 
 _LOOK_AGAIN = 0.2
 """Seconds between two attempts."""
@@ -53,7 +53,7 @@ def _refusing(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ReplsyncError(
+        raise MachineError(
             f"lock {target} against other runs on this machine: {error.filename or 'its lock file'}: {error.strerror}",
             hint="all runs on this machine need the same writable folder for temporary files (TMPDIR)",
         ) from error

@@ -4,11 +4,11 @@ import asyncio
 import sys
 
 from replsync.cli import log
-from replsync.errors import ReplsyncError
+from replsync.errors import NotApproved
 
 
 async def approved() -> None:
-    """Ask. The question goes to stderr, as all but data does. Raises ReplsyncError for any answer but yes."""
+    """Ask. The question goes to stderr, as all but data does. Raises NotApproved for any answer but yes."""
     if log.is_json():
         log.say("question", "Type yes to carry this out")
     else:
@@ -26,4 +26,4 @@ async def approved() -> None:
     finally:
         loop.remove_reader(sys.stdin)
     if sys.stdin.readline().strip() != "yes":
-        raise ReplsyncError("not approved; nothing was written", hint="only the word yes approves")
+        raise NotApproved("not approved; nothing was written", hint="only the word yes approves")

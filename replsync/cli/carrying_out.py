@@ -47,7 +47,7 @@ def show(plan: Plan, members: Sequence[Member], shown: Shown) -> None:
         print(plan_text(plan, verbose=shown.verbose), end="", file=sys.stderr, flush=True)
     if plan.blocked:
         nothing_done(Report(plan, ()), members, shown)
-        raise Ends(BlockedPlan.exit_code)
+        raise Ends(BlockedPlan.exit_code, BlockedPlan.code)
 
 
 async def shown_and_approved(plan: Plan, members: Sequence[Member], shown: Shown) -> Reviewed | None:
@@ -98,7 +98,7 @@ async def carry_out(
             tell_report(shown.ci, report, members)
         print_report(report, shown)
     if report.failures:
-        raise Ends(_exit_code(plan, report))
+        raise Ends(_exit_code(plan, report), *sorted({failure.error.code for failure in report.failures}))
 
 
 def nothing_done(report: Report, members: Sequence[Member], shown: Shown) -> None:

@@ -40,6 +40,10 @@ EXAMPLES = {
         "source <(replsync completion zsh)      # in ~/.zshrc, behind compinit",
         "replsync completion fish | source      # in ~/.config/fish/config.fish",
     ),
+    "explain": (
+        "replsync explain stale-plan            # as `more:` below an error says",
+        "replsync explain                       # all there are",
+    ),
 }
 """By the command's name: lines to type."""
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from replsync.apply.journal_file import sync_folder
-from replsync.errors import InvalidInput, ReplsyncError
+from replsync.errors import InvalidInput, MachineError
 
 
 def read_whole(path: Path, what: str, limit: int, hint: str) -> bytes:
@@ -26,7 +26,7 @@ def read_whole(path: Path, what: str, limit: int, hint: str) -> bytes:
 def write_whole(path: Path, data: bytes, what: str, *, mode: int | None = None) -> None:
     """Write `path` in one step, with the owner and the permissions that it has; what is no file is written to.
 
-    `mode` goes before the permissions that it has. Raises ReplsyncError; `what` names the file.
+    `mode` goes before the permissions that it has. Raises MachineError; `what` names the file.
     """
     try:
         if path.exists() and not path.is_file():
@@ -34,7 +34,7 @@ def write_whole(path: Path, data: bytes, what: str, *, mode: int | None = None) 
         else:
             _replace(Path(os.path.realpath(path)), data, mode)  # what a link points at, not the link
     except OSError as error:
-        raise ReplsyncError(
+        raise MachineError(
             f"write {what} {path}: {error.strerror}", hint="nothing was changed; make room or name another place"
         ) from error
 

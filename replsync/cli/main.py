@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -13,9 +14,9 @@ import typer
 
 from replsync.cli import completing, log, options
 from replsync.cli.app import app
-from replsync.cli.commands import access, changes, completion, files, rehearsal
+from replsync.cli.commands import access, changes, completion, files, help, rehearsal  # noqa: A004 - the module of that subject
 from replsync.cli.examples import EXAMPLES, with_examples
-from replsync.errors import InvalidInput, ReplsyncError, SeveralInvalid
+from replsync.errors import InvalidInput, MachineError, ReplsyncError, SeveralInvalid, UsageError
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
 
@@ -24,7 +25,7 @@ USAGE = 64
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
-_COMMANDS = (files, access, changes, rehearsal, completion)
+_COMMANDS = (files, access, changes, rehearsal, completion, help)
 """Importing them has added their commands to `app`."""
 
 
@@ -47,7 +48,8 @@ def main() -> NoReturn:
         code = _BROKEN_PIPE
     except OSError as error:  # a full disk behind stdout, a working folder that is gone
         _drop_stdout()
-        code = _say(f"{error.filename or 'write the output'}: {error.strerror}", "mend that, and run it again", FAILED)
+        said = f"{error.filename or 'write the output'}: {error.strerror}"
+        code = _say(said, "mend that, and run it again", FAILED, MachineError.code)
     sys.exit(code)
 
 
@@ -83,21 +85,27 @@ def _run() -> int:
     except typer.Exit as end:
         return end.exit_code
     except options.Ends as end:
+        sys.stdout.flush()  # first: whoever reads it may be gone
+        _say_more(end.about)
         return end.code
     except SeveralInvalid as error:
         for number, one in enumerate(error.errors):
             print(end="\n" if number and not log.is_json() else "", file=sys.stderr)
             _say_invalid(one)
+        _say_more(sorted({one.code for one in error.errors}))
         return error.exit_code
     except InvalidInput as error:
-        return _say_invalid(error)
+        _say_invalid(error)
+        _say_more([error.code])
+        return error.exit_code
     except ReplsyncError as error:
-        return _say(error.message, error.hint, error.exit_code)
+        return _say(error.message, error.hint, error.exit_code, error.code)
     except options.WRONG_USAGE as error:
         path = error.ctx.command_path if error.ctx else "replsync"
-        return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE)
+        return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE, UsageError.code)
     except KeyboardInterrupt:
-        return _say("interrupted", "no tag is half-made: run the same command again to go on", INTERRUPTED)
+        go_on = "no tag is half-made: run the same command again to go on"
+        return _say("interrupted", go_on, INTERRUPTED, "interrupted")
 
 
 def _tell_ci(ci: options.CiName, error: ReplsyncError) -> None:
@@ -107,22 +115,34 @@ def _tell_ci(ci: options.CiName, error: ReplsyncError) -> None:
         tell_error(ci, error)
 
 
-def _say_invalid(error: InvalidInput) -> int:
+def _say_invalid(error: InvalidInput) -> None:
     if not isinstance(error, InvalidManifest):
-        return _say(error.message, error.hint, error.exit_code)
-    if log.is_json():
-        return _say(str(error), error.hint, error.exit_code)
-    print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
-    return error.exit_code
+        _say_next(error.message, error.hint, error.exit_code, error.code)
+    elif log.is_json():
+        _say_next(str(error), error.hint, error.exit_code, error.code)
+    else:
+        print(clean_lines(str(error)), file=sys.stderr)  # editors look for FILE:LINE:COLUMN at the start of a line
 
 
-def _say(message: str, hint: str | None, code: int) -> int:
+def _say(message: str, hint: str | None, code: int, about: str) -> int:
+    """Say what went wrong, what to do and where there is more on it; return the exit code `code`."""
+    _say_next(message, hint, code, about)
+    _say_more([about])
+    return code
+
+
+def _say_next(message: str, hint: str | None, code: int, about: str) -> None:
     if log.is_json():
-        log.tell("error", level="error", message=message, next=hint, exit_code=code)
-        return code
+        log.tell("error", level="error", message=message, next=hint, exit_code=code, code=about)
+        return
     for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
         print(clean_lines(line), file=sys.stderr)
-    return code
+
+
+def _say_more(about: Sequence[str]) -> None:
+    """Name the command that explains the errors with these codes, if there are any."""
+    if about and not log.is_json():  # programs have the code itself
+        print(f"  more: replsync explain {' '.join(about)}", file=sys.stderr)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -68,11 +68,12 @@ class DocumentName(StrEnum):
 
 
 class Ends(Exception):
-    """Ends the process with this exit code; everything was said already."""
+    """Ends the process with this exit code; everything was said already, but where `explain` tells more: `about`."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, *about: str) -> None:
         super().__init__(code)
         self.code = code
+        self.about = about
 
 
 @dataclass(frozen=True)

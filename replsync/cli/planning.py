@@ -32,7 +32,7 @@ def show_plan(
         tell_plan(shown.ci, plan, members, out)
     _print(plan, form, shown)
     if plan.blocked:
-        raise Ends(BlockedPlan.exit_code)
+        raise Ends(BlockedPlan.exit_code, BlockedPlan.code)
     if detailed and plan.writes:
         raise Ends(CHANGES)
 

@@ -41,6 +41,8 @@ class Fault:
 class InvalidManifest(InvalidInput):
     """The manifest, or its lock file, has faults: all of them, sorted by position. `str()` is the whole report."""
 
+    code = "invalid-manifest"
+
     def __init__(self, name: str, faults: Sequence[Fault]) -> None:
         self.name = name
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.column, fault.message)))

@@ -24,7 +24,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from replsync import __version__
-from replsync.errors import HostUnreachable, RegistryError, RegistryUnreachable
+from replsync.errors import HostUnreachable, RegistryError, RegistryUnreachable, UntrustedConnection
 from replsync.oci.reference import is_loopback
 from replsync.registry.address import host_of, join, origin
 from replsync.registry.watching import Waiting, nobody
@@ -349,12 +349,12 @@ def _unreachable(error: BaseException, url: str) -> RegistryError:
     match error:
         case aiohttp.ClientConnectorCertificateError():
             why = f"its certificate is not trusted ({error.certificate_error})"
-            return RegistryError(f"{host}: {why}", hint="set SSL_CERT_FILE to the certificate authority's file")
+            return UntrustedConnection(f"{host}: {why}", hint="set SSL_CERT_FILE to the certificate authority's file")
         case aiohttp.ClientConnectorDNSError():
             return HostUnreachable(f"{host}: no such host", hint=hint)
         case aiohttp.ClientSSLError():
             hint = f"if it speaks http only, and the network is trusted: --plain-http {host}"
-            return RegistryError(f"{host}: TLS failed", hint=hint)
+            return UntrustedConnection(f"{host}: TLS failed", hint=hint)
         case aiohttp.ConnectionTimeoutError():
             return HostUnreachable(f"{host}: no connection in time", hint=hint)
         case TimeoutError():

@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from replsync.errors import ReplsyncError, UsageError
+from replsync.errors import MachineError, UsageError
 from replsync.oci.image_manifest import MAX_SIZE
 from replsync.oci.reference import is_loopback
 from replsync.sandbox.answers import Refusal
@@ -72,7 +72,7 @@ Observe = Callable[[Answered], None]
 async def serve(options: SandboxOptions, observe: Observe | None = None) -> AsyncIterator[Sandbox]:
     """Run a sandbox until the block ends; `observe` gets a record just before each answer is sent.
 
-    Raises UsageError for a host that is not loopback or no port, and ReplsyncError where
+    Raises UsageError for a host that is not loopback or no port, and MachineError where
     the port or the data folder can't be used.
     """
     with _listen(options.host, options.port) as listener, open_store(options.data) as store:
@@ -143,7 +143,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while ")[0]  # the address follows; it is named before
-        raise ReplsyncError(
+        raise MachineError(
             f"sandbox: cannot listen on {_bracketed(host)}:{port}: {reason}",
             hint="choose another port, or 0 for any free one",
         ) from error

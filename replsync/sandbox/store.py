@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replsync.errors import ReplsyncError
+from replsync.errors import MachineError
 from replsync.oci.digest import Digest
 
 _SCHEMA = """
@@ -165,7 +165,7 @@ class Store:
 def open_store(folder: Path | None) -> Iterator[Store]:
     """Open the store in `folder`, made where it is missing; None is a temporary one, removed at the end.
 
-    Raises ReplsyncError where the folder can't be used, for example because
+    Raises MachineError where the folder can't be used, for example because
     another sandbox does.
     """
     if folder is None:
@@ -192,8 +192,8 @@ def open_store(folder: Path | None) -> Iterator[Store]:
         yield Store(folder, database)
 
 
-def _unusable(folder: Path, error: Exception) -> ReplsyncError:
-    return ReplsyncError(
+def _unusable(folder: Path, error: Exception) -> MachineError:
+    return MachineError(
         f"sandbox: cannot keep data in {folder}: {error}",
         hint="choose another folder; two sandboxes cannot share one",
     )

@@ -36,7 +36,11 @@ BOTH = build_index([AMD64, ARM64])
 OLD, NEW = (build_image({"v": b"1"}, labels={"v": name}) for name in ("old", "new"))
 API = build_image({"base": b"base"}, labels={"v": "api"})
 CREATED = ("worker:1.0", "api:2")
-GO_ON = "replsync: interrupted\n  next: no tag is half-made: run the same command again to go on\n"
+GO_ON = (
+    "replsync: interrupted\n"
+    "  next: no tag is half-made: run the same command again to go on\n"
+    "  more: replsync explain interrupted\n"
+)
 TAKEN_BACK = "taken back: the tag did not exist before"
 
 pytestmark = pytest.mark.timeout(400)  # dozens of runs each

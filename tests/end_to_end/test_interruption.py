@@ -24,7 +24,11 @@ _DEADLINE = 60  # seconds
 SMALL = build_image({"small": b"small"})
 # Bytes that don't compress: more than the buffers on the way can hold.
 LARGE, ANOTHER = (build_image({"large": random.Random(seed).randbytes(16_000_000)}) for seed in (1, 2))
-GO_ON = "replsync: interrupted\n  next: no tag is half-made: run the same command again to go on\n"
+GO_ON = (
+    "replsync: interrupted\n"
+    "  next: no tag is half-made: run the same command again to go on\n"
+    "  more: replsync explain interrupted\n"
+)
 
 
 # Becomes the command, with the given reaction to SIGINT: it is inherited, and pytest's own may be either.
