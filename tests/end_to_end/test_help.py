@@ -19,7 +19,7 @@ def calls(line: str) -> list[str]:
     start = next(number for number, word in enumerate(words) if word.endswith("replsync"))
     taken = []
     for word in words[start + 1 :]:
-        if word in (">", "source"):
+        if word in ("<", ">", "source"):
             break
         taken.append(word.rstrip(")"))
     return taken

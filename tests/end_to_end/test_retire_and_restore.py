@@ -192,7 +192,7 @@ def test_a_tag_that_a_release_names_is_not_retired_and_the_manifest_stays(place:
     place.workplace.manifest.write_text(before)
     done = place.retire()
     assert done.returncode == 7, done.stderr
-    assert "a release names this tag: app.yaml:1;" in done.stdout
+    assert "a release names this tag: app.yaml:1\n      next: " in done.stdout
     assert done.stdout.endswith(
         "replicated-images.yaml was not changed; --even-if-referenced retires what a release names\n"
     )

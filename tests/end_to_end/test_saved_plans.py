@@ -187,7 +187,8 @@ def test_a_blocked_plan_is_saved_and_never_applied(desk: Desk, sandbox: RunningS
     }
     sandbox.answered.clear()
     done = desk.workplace.run("apply", "plan.json")
-    assert (done.returncode, done.stdout, done.stderr) == (7, planned.stdout, "")
+    more = "  more: replsync explain blocked-plan\n"
+    assert (done.returncode, done.stdout, done.stderr) == (7, planned.stdout, more)
     assert sandbox.answered == []
     part = desk.workplace.run("apply", "plan.json", "--target", "worker:1.1")
     assert (part.returncode, "Apply: 1 created." in part.stdout) == (0, True), part.stderr
