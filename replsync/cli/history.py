@@ -29,7 +29,7 @@ def show_history(name: str, connection: Connection, form: PlainFormatName) -> No
     file = member.file
     reference, image = tag_of(name, file)
     folders = dict.fromkeys(journal_folder(Path(one.file.name)) for one in members)
-    recorded = _recorded(reference, folders)
+    recorded = recorded_in(folders).get(reference, ())
     if not recorded and image not in {one.name for one in file.manifest.images}:
         known = ", ".join(sorted(one.name for one in file.manifest.images)[:10])
         raise InvalidInput(
@@ -55,14 +55,21 @@ async def _look(reference: Reference, connection: Connection, member: Member) ->
             return Unreadable(error.in_full)
 
 
-def _recorded(reference: Reference, folders: Iterable[Path]) -> list[Recorded]:
-    """The oldest first. Times are whole seconds: within one it is the file that was written last."""
-    found = []
+def recorded_in(folders: Iterable[Path]) -> dict[Reference, tuple[Recorded, ...]]:
+    """Return what each journal in `folders` has last of every tag, the oldest first.
+
+    Times are whole seconds: within one it is the file that was written last.
+    """
+    found: dict[Reference, list[tuple[str, int, Recorded]]] = {}
     for path in [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]:
-        entries = [entry for entry in _entries(path) if entry.reference == reference]
-        if entries:
-            found.append((entries[-1].time, path.stat().st_mtime_ns, Recorded(str(path), entries[-1])))
-    return [one for _, _, one in sorted(found, key=lambda one: one[:2])]
+        last = {entry.reference: entry for entry in _entries(path)}
+        written = path.stat().st_mtime_ns if last else 0
+        for reference, entry in last.items():
+            found.setdefault(reference, []).append((entry.time, written, Recorded(str(path), entry)))
+    return {
+        reference: tuple(one for _, _, one in sorted(some, key=lambda one: one[:2]))
+        for reference, some in found.items()
+    }
 
 
 def _entries(path: Path) -> tuple[Entry, ...]:

@@ -25,9 +25,10 @@ def print_report(report: Report, shown: Shown) -> None:
 
             text = report_markdown(report)
         case FormatName.HTML:
+            from replsync.cli.page_details import details_of
             from replsync.render.html import report_html
 
-            text = report_html(report)
+            text = report_html(report, details_of(report.plan))
         case _:
             assert_never(shown.format)
     print(text, end="", flush=True)
