@@ -22,35 +22,42 @@ def run(options: SandboxOptions, verbose: bool) -> None:
 
 
 def summary(sandbox: Sandbox, options: SandboxOptions) -> str:
-    """Return how to use the sandbox. Scripts read the first line for the host and its port, which stay as they are."""
+    """Return how to use the sandbox. Scripts read host and port from the first line, up to the semicolon."""
     host, password = sandbox.host, options.password
     image = f"{host}/{APP}/worker:1.0"
-    refusals = "".join(f"  {line}\n" for line in options.refusals)
-    return (
-        f"The sandbox serves {host}; it keeps images {options.kept}. Ctrl-C ends it.\n"
-        "\n"
-        f"  look at it       http://{host}/\n"
-        f"  sign in          any user name, with the password {password}\n"
-        f"  in the manifest  registry: {host}\n"
-        f"  replsync         export REPLICATED_API_TOKEN={password}\n"
-        f"            or     echo {password} | replsync login {host} --username any --password-stdin\n"
-        f"  docker           echo {password} | docker login {host} --username any --password-stdin\n"
-        f"                   docker tag IMAGE {image}\n"
-        f"                   docker push {image}\n"
-        f"  skopeo           skopeo copy --dest-tls-verify=false --dest-creds any:{password} \\\n"
-        f"                     docker://IMAGE docker://{image}\n"
-        "\n" + "".join(_seeded(sandbox, options)) + "It deletes nothing, lists no repositories, and wants a sign-in, "
-        "as the real one does." + (f" And it refuses\n{refusals}" if refusals else "")
-    ).rstrip()
+    refusals = "".join(f"\n  {line}" for line in options.refusals)
+    lines = (
+        f"The sandbox serves {host}; it keeps images {options.kept}.",
+        f"See what is in it at http://{host}/. Ctrl-C ends it.",
+        f"Sign in with any user name, and the password {password}.",
+        "",
+        f"replsync, with `registry: {host}` in the manifest; one of",
+        f"  export REPLICATED_API_TOKEN={password}",
+        f"  echo {password} | replsync login {host} --username any --password-stdin",
+        "docker",
+        f"  echo {password} | docker login {host} --username any --password-stdin",
+        f"  docker tag IMAGE {image}",
+        f"  docker push {image}",
+        "skopeo",
+        f"  skopeo copy --dest-tls-verify=false --dest-creds any:{password} \\",
+        f"    docker://IMAGE docker://{image}",
+        "",
+        *_seeded(sandbox, options),
+        "It deletes nothing, lists no repositories, and wants a sign-in, as the real one does."
+        + (f" And it refuses{refusals}" if refusals else ""),
+    )
+    return "\n".join(lines)
 
 
 def _seeded(sandbox: Sandbox, options: SandboxOptions) -> Iterator[str]:
     if sandbox.is_seeded:
-        yield f"An example application is in it, {APP}: images, a retired tag, and a Helm chart. Take it up with\n"
-        yield f"  replsync import --registry {sandbox.host} --app {APP} {' '.join(IMAGES)}\n"
-        yield f"  docker run --rm {sandbox.host}/{APP}/worker:1.10\n\n"
+        yield f"It has an example application, {APP}: images, a retired tag, and a Helm chart."
+        yield f"  replsync import --registry {sandbox.host} --app {APP} {' '.join(IMAGES)}"
+        yield f"  docker run --rm {sandbox.host}/{APP}/worker:1.10"
+        yield ""
     elif options.seed:
-        yield f"No example application was added: there are images in {options.data} already.\n\n"
+        yield f"No example application was added: there are images in {options.data} already."
+        yield ""
 
 
 def _log(answered: Answered) -> None:

@@ -223,10 +223,10 @@ def test_the_command_says_what_it_refuses() -> None:
 def test_the_command_says_where_to_point_other_programs(tmp_path: Path) -> None:
     text = said("--data", str(tmp_path))
     (host,) = set(re.findall(r"127\.0\.0\.1:[0-9]+", text))
-    assert text.startswith(f"The sandbox serves {host}; it keeps images in {tmp_path}. Ctrl-C ends it.\n")
+    assert text.startswith(f"The sandbox serves {host}; it keeps images in {tmp_path}.\n")
+    assert f"http://{host}/. " in text
+    assert f"`registry: {host}`" in text
     for line in (
-        f"http://{host}/",
-        f"registry: {host}",
         "export REPLICATED_API_TOKEN=sandbox",
         f"echo sandbox | docker login {host} --username any --password-stdin",
         f"docker push {host}/myapp/worker:1.0",
