@@ -4,9 +4,10 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
-from replsync.manifest.byte_size import size_text
 from replsync.render.harmless import clean
-from replsync.sandbox.server import Answered, Sandbox, SandboxOptions, serve_until_stopped
+from replsync.sandbox.answers import Answered
+from replsync.sandbox.seed import APP, IMAGES
+from replsync.sandbox.server import Sandbox, SandboxOptions, serve_until_stopped
 
 HOST = "127.0.0.1"
 
@@ -21,32 +22,42 @@ def run(options: SandboxOptions, verbose: bool) -> None:
 
 
 def summary(sandbox: Sandbox, options: SandboxOptions) -> str:
-    """Return how to use the sandbox."""
-    limits = "".join(f"  {line}\n" for line in _limits(options))
-    kept = f"in {options.data}" if options.data else "until it ends"
-    return (
-        f"The sandbox serves {sandbox.host}; it keeps images {kept}. Ctrl-C ends it.\n"
-        f"  in the manifest:  registry: {sandbox.host}\n"
-        f"  for replsync:     export REPLICATED_API_TOKEN={options.password}\n"
-        f"  for docker:       docker login {sandbox.host} -u any -p {options.password}\n"
+    """Return how to use the sandbox. Scripts read host and port from the first line, up to the semicolon."""
+    host, password = sandbox.host, options.password
+    image = f"{host}/{APP}/worker:1.0"
+    refusals = "".join(f"\n  {line}" for line in options.refusals)
+    lines = (
+        f"The sandbox serves {host}; it keeps images {options.kept}.",
+        f"See what is in it at http://{host}/. Ctrl-C ends it.",
+        f"Sign in with any user name, and the password {password}.",
+        "",
+        f"replsync, with `registry: {host}` in the manifest; one of",
+        f"  export REPLICATED_API_TOKEN={password}",
+        f"  echo {password} | replsync login {host} --username any --password-stdin",
+        "docker",
+        f"  echo {password} | docker login {host} --username any --password-stdin",
+        f"  docker tag IMAGE {image}",
+        f"  docker push {image}",
+        "skopeo",
+        f"  skopeo copy --dest-tls-verify=false --dest-creds any:{password} \\",
+        f"    docker://IMAGE docker://{image}",
+        "",
+        *_seeded(sandbox, options),
         "It deletes nothing, lists no repositories, and wants a sign-in, as the real one does."
-        + (f" And it refuses\n{limits}" if limits else "")
-    ).rstrip()
+        + (f" And it refuses{refusals}" if refusals else ""),
+    )
+    return "\n".join(lines)
 
 
-def _limits(options: SandboxOptions) -> Iterator[str]:
-    limits = options.limits
-    if limits.refuse_attestations:
-        yield "attestations, with 400"
-    landing = ", and yet carries them out" if limits.cut_off_lands else ""
-    if limits.cut_off_size:
-        yield f"upload requests of more than {size_text(limits.cut_off_size)}, with 524{landing}"
-    if limits.cut_off_seconds:
-        yield f"requests that take longer than {limits.cut_off_seconds:g} s, with 524{landing}"
-    if limits.requests_per_second:
-        yield f"more than {limits.requests_per_second} requests a second, with 429"
-    if options.pull_only_passwords:
-        yield "pushes of whoever signs in with a pull-only password, with 403"
+def _seeded(sandbox: Sandbox, options: SandboxOptions) -> Iterator[str]:
+    if sandbox.is_seeded:
+        yield f"It has an example application, {APP}: images, a retired tag, and a Helm chart."
+        yield f"  replsync import --registry {sandbox.host} --app {APP} {' '.join(IMAGES)}"
+        yield f"  docker run --rm {sandbox.host}/{APP}/worker:1.10"
+        yield ""
+    elif options.seed:
+        yield f"No example application was added: there are images in {options.data} already."
+        yield ""
 
 
 def _log(answered: Answered) -> None:

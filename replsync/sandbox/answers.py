@@ -1,6 +1,20 @@
-"""Error answers, in the form that OCI and Docker share."""
+"""Answers: of errors, in the form that OCI and Docker share; and what is told of any, to whoever observes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One request and its answer: the path as in the URL, and the bytes of the request's body that came in."""
+
+    method: str
+    path: str
+    status: int
+    received: int
+
+
+Observe = Callable[[Answered], None]
 
 
 class Refusal(Exception):

@@ -4,20 +4,25 @@ import asyncio
 import signal
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from jinja2.filters import do_filesizeformat
 
 from replsync.errors import MachineError, UsageError
 from replsync.oci.image_manifest import MAX_SIZE
 from replsync.oci.reference import is_loopback
-from replsync.sandbox.answers import Refusal
+from replsync.sandbox.answers import Answered, Observe, Refusal
+from replsync.sandbox.contents import MAX_REPOSITORIES, contents
 from replsync.sandbox.limits import NO_LIMITS, Limits, cutting_off, sparing
+from replsync.sandbox.page import About, Recent, render, serving
 from replsync.sandbox.registry import Registry
+from replsync.sandbox.seed import seed
 from replsync.sandbox.sign_in import SignIn, Tokens
 from replsync.sandbox.store import open_store
 
@@ -34,7 +39,7 @@ class SandboxOptions:
     goes away with the sandbox. Port 0 is any free one. A token holds for
     `token_seconds`. Whoever signs in with one of `pull_only_passwords` may pull
     and nothing else, as with a customer's licence; with `push_withdrawn` so may
-    everybody.
+    everybody. With `seed` an empty one is filled with the example application.
     """
 
     password: str = field(default="sandbox", repr=False)
@@ -46,26 +51,25 @@ class SandboxOptions:
     pull_only_passwords: tuple[str, ...] = field(default=(), repr=False)
     push_withdrawn: bool = False
     limits: Limits = NO_LIMITS
+    seed: bool = False
+
+    @property
+    def kept(self) -> str:
+        """Where, or how long, images are kept, for a sentence."""
+        return f"in {self.data}" if self.data else "until it ends"
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """What is refused beyond what always is, for people: each goes behind "it refuses"."""
+        return tuple(_refusals(self))
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox; `host` is host:port, as written in references."""
+    """A running sandbox; `host` is host:port, as written in references. `is_seeded`: the examples are in it, as new."""
 
     host: str
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One request and its answer: the path as in the URL, and the bytes of the request's body that came in."""
-
-    method: str
-    path: str
-    status: int
-    received: int
-
-
-Observe = Callable[[Answered], None]
+    is_seeded: bool
 
 
 @asynccontextmanager
@@ -78,10 +82,19 @@ async def serve(options: SandboxOptions, observe: Observe | None = None) -> Asyn
     with _listen(options.host, options.port) as listener, open_store(options.data) as store:
         sign_in = SignIn(_tokens(options))
         limits = options.limits
+        host = f"{_bracketed(options.host)}:{listener.getsockname()[1]}"
+        is_seeded = options.seed and seed(store)
+        recent = Recent()
+
+        def page() -> str:
+            repositories = store.repositories()
+            held = [contents(store, one) for one in repositories[:MAX_REPOSITORIES]]
+            return render(About(host, options.kept, options.refusals), held, len(repositories), recent)
+
         app = web.Application(
             middlewares=[
-                *([_observing(observe)] if observe else []),
-                *(cutting_off(limits), _explain_refusal, sparing(limits), sign_in.gate),
+                *(_observing(recent, observe), cutting_off(limits), _explain_refusal),
+                *(serving(page), sparing(limits), sign_in.gate),
             ],
             client_max_size=MAX_SIZE,
         )
@@ -97,7 +110,7 @@ async def serve(options: SandboxOptions, observe: Observe | None = None) -> Asyn
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
-            yield Sandbox(f"{_bracketed(options.host)}:{listener.getsockname()[1]}")
+            yield Sandbox(host, is_seeded)
         finally:
             await runner.cleanup()
 
@@ -154,7 +167,7 @@ def _bracketed(host: str) -> str:
 
 
 async def _name_the_api(_: web.Request, response: web.StreamResponse) -> None:
-    if response.content_type == "text/html":  # a proxy's answer
+    if response.content_type == "text/html":  # a proxy's answer, or the page for people
         return
     # distribution-spec, "Legacy Docker support HTTP headers": old clients look for it.
     response.headers["Docker-Distribution-API-Version"] = "registry/2.0"
@@ -177,12 +190,36 @@ async def _explain_refusal(request: web.Request, handler: Handler) -> web.Stream
     return web.json_response(refusal.body, status=refusal.status, headers=refusal.headers)
 
 
-def _observing(observe: Observe) -> Middleware:
+def _observing(recent: Recent, observe: Observe | None) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
         path = request.rel_url.raw_path
-        observe(Answered(request.method, path, response.status, request.content.total_bytes))
+        answered = Answered(request.method, path, response.status, request.content.total_bytes)
+        recent.add(answered, datetime.now())
+        if observe:
+            observe(answered)
         return response
 
     return middleware
+
+
+def _refusals(options: SandboxOptions) -> Iterator[str]:
+    limits = options.limits
+    if limits.refuse_attestations:
+        yield "attestations, with 400"
+    landing = ", and yet carries them out" if limits.cut_off_lands else ""
+    if limits.cut_off_size:
+        yield f"upload requests of more than {do_filesizeformat(limits.cut_off_size)}, with 524{landing}"
+    if limits.cut_off_seconds:
+        yield f"requests that take longer than {limits.cut_off_seconds:g} s, with 524{landing}"
+    if limits.requests_per_second:
+        yield f"more than {limits.requests_per_second} requests a second, with 429"
+    if limits.no_referrers:
+        yield "to list what refers to an image, with 404"
+    if options.push_withdrawn:
+        yield "every push, with 403"
+    elif options.pull_only_passwords:
+        yield "pushes of whoever signs in with a pull-only password, with 403"
+    if options.token_seconds != SandboxOptions.token_seconds:
+        yield f"tokens that are older than {options.token_seconds:g} s, with 401"

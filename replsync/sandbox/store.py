@@ -123,14 +123,14 @@ class Store:
         rows = self._database.execute("SELECT DISTINCT repository FROM manifest ORDER BY repository")
         return [repository for (repository,) in rows]
 
-    def untagged(self, repository: str) -> int:
-        """How many image manifests no tag points at; those of an index, which have none, count too."""
-        row = self._row(
-            "SELECT count(*) FROM manifest WHERE repository = ? AND digest NOT IN"
-            " (SELECT digest FROM tag WHERE repository = ?)",
-            *(repository, repository),
+    def untagged(self, repository: str) -> list[StoredManifest]:
+        """What no tag points at, those that are part of an index too; sorted by digest."""
+        rows = self._database.execute(
+            "SELECT digest, media_type, raw FROM manifest WHERE repository = ? AND digest NOT IN"
+            " (SELECT digest FROM tag WHERE repository = ?) ORDER BY digest",
+            (repository, repository),
         )
-        return int(row[0]) if row else 0
+        return [StoredManifest(*row) for row in rows]
 
     def has_repository(self, repository: str) -> bool:
         """Whether anything was ever pushed to `repository`; blobs alone don't make one."""

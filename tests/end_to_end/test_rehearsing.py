@@ -146,10 +146,18 @@ def test_replsync_signs_in_anew_where_tokens_are_short(
     assert len([one for one in sandbox.answered if one.path == "/v2/token" and one.status == 200]) > 2
 
 
-def test_replsync_says_that_a_licence_may_not_push(
-    workplace: Workplace, start_sandbox: StartSandbox, docker_registry: RegistryServer
+@pytest.mark.parametrize(
+    "options",
+    [
+        SandboxOptions(pull_only_passwords=(LICENCE.password,)),
+        SandboxOptions(password=LICENCE.password, push_withdrawn=True),
+    ],
+    ids=["licence", "withdrawn"],
+)
+def test_replsync_says_that_it_may_not_push(
+    workplace: Workplace, start_sandbox: StartSandbox, docker_registry: RegistryServer, options: SandboxOptions
 ) -> None:
-    sandbox = start_sandbox(SandboxOptions(pull_only_passwords=(LICENCE.password,)))
+    sandbox = start_sandbox(options)
     push(docker_registry.host, workplace.app, "1", SMALL)
     workplace.env["REPLICATED_API_TOKEN"] = LICENCE.password
     workplace.write(
@@ -181,12 +189,12 @@ PAGE = (Path(__file__).parents[2] / "docs/rehearsing.md").read_text()
 def test_the_page_shows_what_is_printed() -> None:
     shown = PAGE.split("```")[1].split("\n", 2)[2]
     port = re.compile(r"127\.0\.0\.1:[0-9]+")
-    assert port.sub("", said("--like-replicated")) == port.sub("", shown)
+    assert port.sub("", said("--seed", "--like-replicated")) == port.sub("", shown)
 
 
 def test_the_page_has_every_limit_of_the_command(run_replsync: RunReplsync, tmp_path: Path) -> None:
     offered = re.findall("(?m)^  .*?(--[a-z-]+)", run_replsync("sandbox", "--help", cwd=tmp_path).stdout)
-    limits = set(offered) - {"--port", "--data", "--like-replicated", "--verbose", "--help"}
+    limits = set(offered) - {"--port", "--data", "--seed", "--like-replicated", "--verbose", "--help"}
     assert limits == set(re.findall("(?m)^[|] `(--[a-z-]+)", PAGE))
     assert set(offered) >= set(re.findall("`(--[a-z-]+)", PAGE))
 
@@ -197,6 +205,7 @@ def test_the_command_says_what_it_refuses() -> None:
         "as the real one does. And it refuses\n"
         "  attestations, with 400\n"
         "  upload requests of more than 2.0 GB, with 524\n"
+        "  to list what refers to an image, with 404\n"
     )
     every = said(
         *("--like-replicated", "--cut-off-size", "30MB", "--cut-off-time", "2.5", "--cut-off-lands"),
@@ -206,7 +215,33 @@ def test_the_command_says_what_it_refuses() -> None:
     assert "  requests that take longer than 2.5 s, with 524, and yet carries them out\n" in every
     assert "  more than 5 requests a second, with 429\n" in every
     assert "  pushes of whoever signs in with a pull-only password, with 403\n" in every
+    assert "  tokens that are older than 60 s, with 401\n" in every
     assert "hunter2" not in every
+    assert said("--push-withdrawn").endswith("And it refuses\n  every push, with 403\n")
+
+
+def test_the_command_says_where_to_point_other_programs(tmp_path: Path) -> None:
+    text = said("--data", str(tmp_path))
+    (host,) = set(re.findall(r"127\.0\.0\.1:[0-9]+", text))
+    assert text.startswith(f"The sandbox serves {host}; it keeps images in {tmp_path}.\n")
+    assert f"http://{host}/. " in text
+    assert f"`registry: {host}`" in text
+    for line in (
+        "export REPLICATED_API_TOKEN=sandbox",
+        f"echo sandbox | docker login {host} --username any --password-stdin",
+        f"docker push {host}/myapp/worker:1.0",
+    ):
+        assert f"  {line}\n" in text
+    assert "example application" not in text
+
+
+def test_the_command_says_what_it_was_seeded_with(tmp_path: Path) -> None:
+    first = said("--seed", "--data", str(tmp_path))
+    (host,) = set(re.findall(r"127\.0\.0\.1:[0-9]+", first))
+    assert f"  replsync import --registry {host} --app myapp worker web migrations\n" in first
+    assert f"No example application was added: there are images in {tmp_path} already.\n" in said(
+        "--seed", "--data", str(tmp_path)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,15 @@
-"""A program that greets and ends: small, static, and made without a compiler."""
+"""A program that greets and ends, for images that are run: the one of the sandbox's example images."""
 
 import platform
-import struct
 
-_BASE = 0x400000
-_HEADERS = 64 + 56  # bytes: the ELF header and one program header
-_MACHINES = {"x86_64": ("amd64", 62), "aarch64": ("arm64", 183)}
+from replsync.sandbox.program import greeting_program
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def native_platform() -> str:
     """The platform of this machine, as containers know it."""
-    return f"linux/{_MACHINES[platform.machine()][0]}"
+    return f"linux/{_ARCHITECTURES[platform.machine()]}"
 
 
 def hello_binary(text: str = "hello from the image\n", machine: str | None = None) -> bytes:
@@ -18,42 +17,4 @@ def hello_binary(text: str = "hello from the image\n", machine: str | None = Non
 
     `machine` is x86_64 or aarch64, as `uname -m` says; by default this one.
     """
-    machine = machine or platform.machine()
-    message = text.encode("ascii")
-    code = _x86_64(len(message)) if machine == "x86_64" else _aarch64(len(message))
-    size = _HEADERS + len(code) + len(message)
-    # Elf64_Ehdr and Elf64_Phdr of elf(5): one segment, readable and executable, with the whole file.
-    elf = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        *(b"\x7fELF\x02\x01\x01", 2, _MACHINES[machine][1], 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0),
-    )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x10000)
-    return elf + segment + code + message
-
-
-def _x86_64(length: int) -> bytes:
-    return (
-        b"\xb8\x01\x00\x00\x00"  # mov eax, 1 (write)
-        b"\xbf\x01\x00\x00\x00"  # mov edi, 1
-        b"\x48\x8d\x35\x10\x00\x00\x00"  # lea rsi, [rip + 16]: the text, behind the code
-        + b"\xba"
-        + struct.pack("<I", length)  # mov edx, length
-        + b"\x0f\x05"  # syscall
-        b"\xb8\x3c\x00\x00\x00"  # mov eax, 60 (exit)
-        b"\x31\xff"  # xor edi, edi
-        b"\x0f\x05"  # syscall
-    )
-
-
-def _aarch64(length: int) -> bytes:
-    return struct.pack(
-        "<8I",
-        0xD2800020,  # mov x0, 1
-        0x100000E1,  # adr x1, . + 28: the text, behind the code
-        0xD2800002 | length << 5,  # mov x2, length
-        0xD2800808,  # mov x8, 64 (write)
-        0xD4000001,  # svc 0
-        0xD2800000,  # mov x0, 0
-        0xD2800BA8,  # mov x8, 93 (exit)
-        0xD4000001,  # svc 0
-    )
+    return greeting_program(text, _ARCHITECTURES[machine or platform.machine()])

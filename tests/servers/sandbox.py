@@ -13,7 +13,7 @@ import pytest
 from tests.servers.registry import Credentials
 
 if TYPE_CHECKING:
-    from replsync.sandbox.server import Answered, SandboxOptions
+    from replsync.sandbox import Answered, SandboxOptions
 
 _DEADLINE = 30  # seconds
 

@@ -29,6 +29,9 @@ def _size(text: str) -> int:
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
 Data = Annotated[Path | None, typer.Option(help="Keep the images in this folder. Without it they are gone at the end.")]
+Seed = Annotated[
+    bool, typer.Option("--seed", help="Start with an example application in it, where nothing is in it yet.")
+]
 TokenSeconds = Annotated[
     float,
     typer.Option(min=1, metavar="SECONDS", help="How long a token holds: a short time makes clients sign in anew."),
@@ -72,6 +75,7 @@ LikeReplicated = Annotated[
 def sandbox(
     port: Port = 5000,
     data: Data = None,
+    seed: Seed = False,
     like_replicated: LikeReplicated = False,
     refuse_attestations: RefuseAttestations = False,
     cut_off_size: CutOffSize = None,
@@ -107,6 +111,7 @@ def sandbox(
     run(
         SandboxOptions(
             data=data,
+            seed=seed,
             host=HOST,
             port=port,
             token_seconds=token_seconds,
