@@ -82,7 +82,7 @@ def report_markdown(report: Report, limit: int = MAX_BYTES) -> str:
     if back:
         back = ["#### To take this back", "", *back, ""]
     page = _Page(limit - _TAIL - _size(back))
-    page.add(_marker("report", plan), f"### {_verdict(report)} for {_applications(plan)}", "", *_report_counts(report))
+    page.add(_marker("report", plan), f"### {_verdict(report)} {_applications(plan)}", "", *_report_counts(report))
     if plan.targets:
         page.add(_partial(plan), "")
     blocked = [_item(action, plan) for action in plan.blocked]
@@ -98,7 +98,9 @@ def report_markdown(report: Report, limit: int = MAX_BYTES) -> str:
         outcomes = list(group)
         name = str(repository) if len(plan.applications) > 1 else outcomes[0].action.image
         header = ("| | tag | what | is now |", "|---|---|---|---|")
-        rows = page.add_folded(f"{name}: {len(outcomes)} done", header, [_done_row(outcome) for outcome in outcomes])
+        rows = page.add_folded(
+            f"{name}: {len(outcomes)} as planned", header, [_done_row(outcome) for outcome in outcomes]
+        )
         hidden += len(outcomes) - rows
     if hidden:
         page.finish(f"**{hidden} more are not shown here**, because there is no room: the journal has all.", "")
@@ -266,12 +268,12 @@ def _sent(action: Action) -> str:
 
 def _verdict(report: Report) -> str:
     if report.plan.blocked:
-        return "Not applied"
+        return "Not applied to"
     if report.failures:
-        return "Applied in part"
+        return "Applied in part to"
     if report.left:
-        return "Interrupted"
-    return "Applied" if report.outcomes else "Nothing to apply"
+        return "Interrupted: applied in part to"
+    return "Applied to" if report.outcomes else "Nothing to apply to"
 
 
 def _report_counts(report: Report) -> Iterable[str]:

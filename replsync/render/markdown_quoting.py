@@ -11,6 +11,9 @@ from replsync.render.harmless import clean
 MAX_QUOTED = 500
 """Characters of one quoted text; what is cut off is marked."""
 
+_FACTOR = 8
+"""Of a text that may be large no more characters are looked at than this times those that are shown."""
+
 # cmark takes no more than 80 backticks for a fence, and three at the start of a line may begin a block.
 _RUN = re.compile("`{2,}")
 
@@ -20,7 +23,7 @@ def quoted(text: str, limit: int = MAX_QUOTED) -> str:
 
     It may stand anywhere in a line but at its start, where the caller has words of its own.
     """
-    line = clean(text)
+    line = clean(text[: _FACTOR * limit])
     if len(line) > limit:
         line = line[: limit - 1] + "…"
     line = _RUN.sub(lambda run: "'" * len(run[0]), line)
