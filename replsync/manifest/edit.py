@@ -189,21 +189,23 @@ def edited(data: bytes, wanted: Wanted, change: Callable[[Changes], None]) -> by
         # The end that the last line was given for the time being.
         text = text.removesuffix(layout.text[len(source.text) :])
     new = (_BYTE_ORDER_MARK if data.startswith(_BYTE_ORDER_MARK) else b"") + text.encode()
-    if not _says(new, wanted.manifest) or not _keeps_comments(new, layout):
+    if not says(new, wanted.manifest) or not keeps_comments(new, layout):
         image = (layout.root.pair("images") or (layout.root, layout.root))[1]
         at = (image.items or [image])[wanted.image].start
         raise wanted.refusal(source.position_at(at).line, "the image is written in a way that is not edited here")
     return new
 
 
-def _says(data: bytes, expected: Manifest) -> bool:
+def says(data: bytes, expected: Manifest) -> bool:
+    """Whether `data` is a manifest that says just this."""
     try:
         return read_manifest(data, "").manifest == expected
     except InvalidManifest:
         return False
 
 
-def _keeps_comments(data: bytes, old: Layout) -> bool:
+def keeps_comments(data: bytes, old: Layout) -> bool:
+    """Whether `data` has the comments of `old`, in whatever places."""
     new = read_layout(decode(data, ""))
     return Counter(comment.text for comment in old.comments) == Counter(comment.text for comment in new.comments)
 

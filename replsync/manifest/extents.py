@@ -22,6 +22,7 @@ from ruamel.yaml.events import (
 )
 
 from replsync.manifest.source_text import SourceText
+from replsync.manifest.yaml_tree import FastParser, FastScanner
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -182,6 +183,7 @@ def read_layout(source: SourceText) -> Layout:
         text += first[0] if first else "\n"
     builder = _Builder(text)
     yaml: Any = YAML(typ="safe", pure=True)
+    yaml.Scanner, yaml.Parser = FastScanner, FastParser
     for event in yaml.parse(text):
         builder.take(event)
     assert builder.root is not None

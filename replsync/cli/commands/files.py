@@ -28,6 +28,33 @@ Images = Annotated[
 Mutable = Annotated[
     list[str], typer.Option(metavar="GLOB", help="Tags that may move, such as latest: not pinned. May be repeated.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take what is given, and defaults for the rest.")]
+FirstImage = Annotated[str | None, typer.Option(metavar="NAME", help="The first image's name.")]
+FirstSource = Annotated[
+    str | None, typer.Option(metavar="SOURCE", help="Where it comes from, such as ghcr.io/acme/worker:1.0.0.")
+]
+FirstTag = Annotated[str | None, typer.Option(metavar="TAG", help="Its first tag; else that of the source, or 1.0.0.")]
+FirstFile = Annotated[Path, typer.Option("--file", "-f", metavar="FILE", help="The manifest to write.")]
+FormatCheck = Annotated[bool, typer.Option("--check", help="Write nothing; name what isn't formatted, and end with 1.")]
+
+
+@app.command()
+def init(
+    app: App = None,
+    registry: Registry = None,
+    image: FirstImage = None,
+    source: FirstSource = None,
+    tag: FirstTag = None,
+    file: FirstFile = options.DEFAULT_FILE[0],
+    yes: Yes = False,
+) -> None:
+    """Write a first manifest, with comments.
+
+    At a terminal it asks for what no option says. A file that is there is never overwritten.
+    """
+    from replsync.cli.starting import Given, start_manifest
+
+    start_manifest(Given(file, app, registry, image, source, tag), yes)
 
 
 @app.command("import")
@@ -59,6 +86,17 @@ def validate(file: options.File = options.DEFAULT_FILE, ci: options.Ci = options
     from replsync.cli.validating import validate_files
 
     validate_files(file, ci)
+
+
+@app.command()
+def fmt(file: options.File = options.DEFAULT_FILE, check: FormatCheck = False) -> None:
+    """Format manifests in place.
+
+    Comments stay, and the order of entries; with `-f -` from standard input to standard output.
+    """
+    from replsync.cli.formatting import format_files
+
+    format_files(file, check)
 
 
 @app.command()
