@@ -98,7 +98,7 @@ async def carry_out(
             tell_report(shown.ci, report, members)
         print_report(report, shown)
     if report.failures:
-        raise Ends(_exit_code(plan, report), *sorted({failure.error.code for failure in report.failures}))
+        raise _failed(plan, report)
 
 
 def nothing_done(report: Report, members: Sequence[Member], shown: Shown) -> None:
@@ -135,9 +135,10 @@ def _name(journals: Journals, undo: Sequence[str], shown: Shown) -> None:
         log.say("note", f"To take this back: {command}")
 
 
-def _exit_code(plan: Plan, report: Report) -> int:
+def _failed(plan: Plan, report: Report) -> Ends:
     """Sign-in failures that let nothing through are what they are; else some actions failed."""
     errors = [failure.error for failure in report.failures]
+    about = sorted({error.code for error in errors})
     if len(errors) == len(plan.writes) and all(isinstance(error, SignInError) for error in errors):
-        return SignInError.exit_code
-    return PartialFailure.exit_code
+        return Ends(SignInError.exit_code, *about)
+    return Ends(PartialFailure.exit_code, PartialFailure.code, *about)
