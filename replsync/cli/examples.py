@@ -1,9 +1,17 @@
 """What the help of each command opens with: examples to copy. A test runs them through the command line's parser."""
 
 EXAMPLES = {
+    "init": (
+        "replsync init                          # asks, at a terminal",
+        "replsync init --app myapp --image worker --source ghcr.io/acme/worker",
+    ),
     "import": (
         "replsync import --app myapp worker api # every tag of two images",
         "replsync import worker                 # into a manifest that is there",
+    ),
+    "fmt": (
+        "replsync fmt                           # write it in the one style",
+        "replsync fmt --check                   # for CI: is it?",
     ),
     "login": (
         "replsync login                         # asks which way, and for the secret",
