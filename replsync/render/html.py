@@ -7,8 +7,7 @@ others wrote, in reasons or names, stays text.
 
 import base64
 import hashlib
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from replsync.errors import ReplsyncError
 from replsync.manifest.byte_size import size_text
 from replsync.oci.digest import Digest, short
-from replsync.oci.reference import Repository
+from replsync.oci.reference import Reference, Repository
 from replsync.oci.source_name import spoken
 from replsync.plan.action import WRITING, Action, Copy, Kind
 from replsync.plan.document import Plan, plan_digest
@@ -40,13 +39,17 @@ _MOST_ABOVE = 50
 
 @dataclass(frozen=True)
 class _Row:
-    """A tag of the page. `outcome` is empty for a plan; `now` is what the tag points at after a run, if it was read."""
+    """A tag of the page. `outcome` is empty for a plan; `now` is what the tag points at after a run, if it was read.
+
+    `is_unrecorded` where the tag was written, and what failed is its line in the journal.
+    """
 
     name: str
     action: Action
     outcome: str
     error: ReplsyncError | None
     now: Digest | None
+    is_unrecorded: bool
     history: tuple[Recorded, ...]
     older: int
 
@@ -84,12 +87,7 @@ def plan_html(plan: Plan, details: Details = NO_DETAILS) -> str:
     """Return the plan as an HTML page, with what `details` know besides."""
     rows = {action.reference: _row(plan, action, details) for action in plan.actions}
     above = [
-        _above(
-            Kind.BLOCKED,
-            "Blocked",
-            "Nothing is written until these are settled. Each says what would settle it; then plan again.",
-            [rows[action.reference] for action in plan.blocked],
-        ),
+        _blocked(plan, rows),
         _above(
             Kind.TOMBSTONE,
             "Retired",
@@ -108,18 +106,17 @@ def plan_html(plan: Plan, details: Details = NO_DETAILS) -> str:
     return _page(plan, details, list(rows.values()), above, noun="Plan", verdict=_verdict(plan))
 
 
-def report_html(report: Report, details: Details = NO_DETAILS, back: Sequence[str] = ()) -> str:
-    """Return what became of the plan as an HTML page; `back` are the commands that take it back.
-
-    Where none are given they are the rollbacks of the report's journals.
-    """
+def report_html(report: Report, details: Details = NO_DETAILS) -> str:
+    """Return what became of the plan as an HTML page, with what `details` know besides."""
     plan = report.plan
     rows = {action.reference: _row(plan, action, details) for action in plan.actions}
     for outcome in report.outcomes:
         rows[outcome.action.reference] = _row(plan, outcome.action, details, outcome)
     for action in report.left:
         rows[action.reference] = _row(plan, action, details, left=True)
+    is_blocked = bool(plan.blocked)
     above = [
+        _blocked(plan, rows),
         _above(
             "failed",
             "Failed",
@@ -130,13 +127,21 @@ def report_html(report: Report, details: Details = NO_DETAILS, back: Sequence[st
         _above(
             "left",
             "Not done",
-            "The run was interrupted before these. Run the same command again to go on.",
+            "While a tag is blocked, none is written."
+            if is_blocked
+            else "The run was interrupted before these. Run the same command again to go on.",
             [row for row in rows.values() if row.outcome == "not done"],
         ),
     ]
-    commands = back or [f"replsync rollback {shlex.quote(journal)}" for journal in report.journals]
-    return _page(
-        plan, details, list(rows.values()), above, noun="Report", verdict=_told(report), report=report, back=commands
+    return _page(plan, details, list(rows.values()), above, noun="Report", verdict=_told(report), report=report)
+
+
+def _blocked(plan: Plan, rows: Mapping[Reference, _Row]) -> _Above:
+    return _above(
+        Kind.BLOCKED,
+        "Blocked",
+        "Nothing is written until these are settled. Each says what would settle it; then plan again.",
+        [rows[action.reference] for action in plan.blocked],
     )
 
 
@@ -149,7 +154,6 @@ def _page(
     noun: str,
     verdict: str,
     report: Report | None = None,
-    back: Sequence[str] = (),
 ) -> str:
     by_reference = {row.action.reference: row for row in rows}
     groups = by_repository(plan.actions)
@@ -166,15 +170,19 @@ def _page(
         .render(
             plan=plan,
             report=report,
-            back=back,
             noun=noun,
             verdict=verdict,
-            digest=plan_digest(plan),
+            digest=(report and report.reviewed) or plan_digest(plan),
             above=[one for one in above if one.count],
             groups=tuple(told.values()),
             matrix=matrix_of(groups),
             chart=chart_of(groups, layers, len(holding)) if layers is not None else None,
-            moved=[action for actions in groups.values() for action in actions if action.bytes and action.bytes.upload],
+            moved=[
+                action
+                for actions in groups.values()
+                for action in actions
+                if action.bytes and (action.bytes.upload or action.bytes.mount)
+            ],
             rows=by_reference,
             sending=_sending(plan),
             outcomes=_outcomes(rows),
@@ -189,19 +197,19 @@ def _page(
 def _row(
     plan: Plan, action: Action, details: Details, outcome: Done | Failed | None = None, *, left: bool = False
 ) -> _Row:
-    word, error, now = "not done" if left else "", None, None
+    word, error, now, is_unrecorded = "not done" if left else "", None, None, False
     match outcome:
         case Done(_, digest, is_written):
             word, now = "done" if is_written else "so already", digest
-        case Failed(_, found):
-            word, error = "failed", found
+        case Failed(_, found, is_written):
+            word, error, is_unrecorded = "failed", found, is_written
         case None:
             pass
         case _:
             assert_never(outcome)
     history = details.history.get(action.reference, ())
     older = max(0, len(history) - _MOST_HISTORY)
-    return _Row(plan.name_of(action), action, word, error, now, history[older:], older)
+    return _Row(plan.name_of(action), action, word, error, now, is_unrecorded, history[older:], older)
 
 
 def _above(kind: str, heading: str, meaning: str, rows: Sequence[_Row]) -> _Above:
@@ -233,22 +241,29 @@ def _holds_image(action: Action) -> bool:
 
 def _verdict(plan: Plan) -> str:
     count = len(plan.writes)
-    tags = f"{count} tag{'s' * (count != 1)}"
     if plan.blocked:
         settled = len(plan.blocked)
         return f"Nothing will be written: {settled} tag{'s are' if settled != 1 else ' is'} blocked."
     if not count:
         return "No changes: the registry is as the manifest says."
-    return f"{tags} would be written."
+    return f"{count:,} tag{'s' * (count != 1)} would be written."
 
 
 def _told(report: Report) -> str:
+    if report.plan.blocked:
+        settled = len(report.plan.blocked)
+        return f"Nothing was written: {settled} tag{'s are' if settled != 1 else ' is'} blocked."
+    if not report.plan.writes:
+        return "Nothing was to be written: the registry is as the manifest says."
     done = sum(isinstance(outcome, Done) and outcome.is_written for outcome in report.outcomes)
-    parts = [f"{done} tag{'s were' if done != 1 else ' was'} written" if done else "Nothing was written"]
+    done += sum(failure.is_written for failure in report.failures)
+    parts = [f"{done:,} tag{'s were' if done != 1 else ' was'} written" if done else "Nothing was written"]
     if report.failures:
-        parts.append(f"{len(report.failures)} failed")
+        parts.append(f"{len(report.failures):,} failed")
     if report.left:
-        parts.append(f"{len(report.left)} not done")
+        parts.append(f"{len(report.left):,} not done")
+    if len(parts) == 1 and not done:
+        parts.append("it was so already")
     return f"{', '.join(parts)}."
 
 

@@ -46,7 +46,7 @@ def test_the_schemas_of_the_wheel_are_those_of_the_repository(installed: Install
         assert printed == (ROOT / f"schemas/{name}.schema.json").read_text()
 
 
-@pytest.mark.parametrize(("form", "start"), [("text", "Plan: "), ("json", "{")])
+@pytest.mark.parametrize(("form", "start"), [("text", "Plan: "), ("json", "{"), ("html", "<!doctype html>")])
 def test_the_wheel_plans_at_a_registry_in_every_format(
     installed: Installed, sandbox: RunningSandbox, tmp_path: Path, form: str, start: str
 ) -> None:

@@ -138,7 +138,7 @@ def failed() -> Report:
     assert done.after.digest
     error = ReplsyncError("push worker:1.10: the registry answered 524", hint="set `oversize_layers: split`")
     outcomes = (Done(done, done.after.digest), Done(so, digest("so"), is_written=False), Failed(wrong, error))
-    return Report(made, outcomes, (".replsync/journal/2 of 2.jsonl",))
+    return Report(made, outcomes, (".replsync/journal/2.jsonl",), ("replsync rollback .replsync/journal/2.jsonl",))
 
 
 def large(images: int = 10, tags: int = 200) -> Plan:
@@ -190,7 +190,7 @@ def test_words_of_others_are_shown_and_never_run(opened: Open) -> None:
     )
     told = replace(details(made), history={one.reference: (recorded(one, HOSTILE, HOSTILE),) for one in made.actions})
     wrong = Failed(made.writes[0], ReplsyncError(HOSTILE, hint=HOSTILE))
-    for html in (plan_html(made, told), report_html(Report(made, (wrong,), (HOSTILE,)), told, (HOSTILE,))):
+    for html in (plan_html(made, told), report_html(Report(made, (wrong,), (HOSTILE,), (HOSTILE,)), told)):
         one = opened(html)
         one.unfold()
         assert one.page.evaluate("window.fake") is None
@@ -453,11 +453,27 @@ def test_a_report_says_what_was_done_what_failed_and_how_to_take_it_back(opened:
     assert "worker:1.10" in first
     assert "the registry answered 524" in first
     assert "Next: set oversize_layers: split" in first
-    assert page.locator("#back pre").inner_text() == "replsync rollback '.replsync/journal/2 of 2.jsonl'\n"
+    assert page.locator("#back pre").inner_text() == "replsync rollback .replsync/journal/2.jsonl\n"
     page.get_by_role("checkbox", name="not done").check()
     assert page.get_by_role("status").inner_text() == "1 of 7 tags"
-    given = report_html(failed(), back=("replsync retire worker:1",))
-    assert opened(given).page.locator("#back pre").inner_text() == "replsync retire worker:1\n"
+
+
+def test_a_report_of_a_run_that_wrote_nothing_says_why(opened: Open) -> None:
+    (wrong, *_) = failed().plan.writes
+    so = Done(wrong, digest("so"), is_written=False)
+    for report, said in (
+        (Report(blocked(), ()), "Nothing was written: 2 tags are blocked."),
+        (Report(plan(), ()), "Nothing was to be written: the registry is as the manifest says."),
+        (Report(plan(wrong), (so,)), "Nothing was written, it was so already."),
+    ):
+        assert opened(report_html(report)).page.locator(".verdict").inner_text() == said
+
+
+def test_a_tag_that_was_written_and_not_recorded_is_no_plain_failure(opened: Open) -> None:
+    (wrong, *_) = failed().plan.writes
+    page = opened(report_html(Report(plan(wrong), (Failed(wrong, ReplsyncError("no disk"), is_written=True),)))).page
+    assert page.locator(".verdict").inner_text() == "1 tag was written, 1 failed."
+    assert "only the journal doesn’t have it" in page.locator("#first").inner_text()
 
 
 def test_a_saved_plan_says_that_it_has_no_layers(opened: Open) -> None:
