@@ -42,7 +42,7 @@ IMPURE_METHODS = {
 IMPURE_NAMES = {"input", "open", "print"}
 
 MAX_LINES = 400
-HEAVY = {"aiohttp", "jsonschema", "pydantic", "python_on_whales", "ruamel"}
+HEAVY = {"aiohttp", "jinja2", "jsonschema", "pydantic", "python_on_whales", "ruamel"}
 
 
 def room_of(path: Path, source: Path) -> str:

@@ -480,6 +480,7 @@ def test_a_saved_plan_says_that_it_has_no_layers(opened: Open) -> None:
     page = opened(plan_html(small())).page
     assert "what they share isn’t known here" in page.locator("#sizes").inner_text()
     assert page.get_by_role("img", name="60 B to send, 0 B to mount, 40 B there already").count() == 4
+    assert page.locator("#hatch").count() == 1  # what is mounted is drawn with it
 
 
 def test_a_shared_layer_looks_the_same_everywhere_and_is_in_the_table(opened: Open) -> None:

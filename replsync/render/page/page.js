@@ -153,8 +153,7 @@
 
   // Layers: whichever is pointed at, or has the focus, is shown wherever it is.
   if (bars) {
-    const readout = one("#layer"), start = readout.textContent;
-    readout.hidden = false;
+    const readout = one("#layer");
     const lines = all("svg", bars).map((svg) => { svg.setAttribute("role", "group"); return all("rect", svg); });
     for (const rect of lines.flat()) { rect.setAttribute("role", "img"); rect.setAttribute("tabindex", "-1"); }
     const light = (rect) => {
@@ -162,7 +161,7 @@
       const number = rect && rect.dataset.l;
       bars.classList.toggle("lit", number !== undefined && rect !== null);
       if (number !== undefined && rect) for (const other of all(`rect[data-l="${Number(number)}"]`, bars)) other.classList.add("same");
-      readout.textContent = rect ? rect.querySelector("title").textContent : start;
+      readout.textContent = rect ? rect.querySelector("title").textContent : "";
     };
     const enter = (rect) => { for (const other of all('rect[tabindex="0"]', bars)) other.setAttribute("tabindex", "-1"); rect.setAttribute("tabindex", "0"); };
     if (lines.flat().length) enter(lines.flat()[0]);
