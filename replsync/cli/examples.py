@@ -40,6 +40,7 @@ EXAMPLES = {
     ),
     "sandbox": (
         "replsync sandbox",
+        "replsync sandbox --seed                # with an example application in it",
         "replsync sandbox --like-replicated     # and refuse what the real one does",
     ),
     "schema": ("replsync schema > replicated-images.schema.json", "replsync schema plan"),

@@ -11,6 +11,7 @@ from replsync.sandbox import SandboxOptions, serve
 from replsync.sandbox.program import greeting_program
 from replsync.sandbox.seed import APP, IMAGES
 from tests.sandbox.client import Client, open_client
+from tests.servers.command import RunReplsync
 from tests.servers.docker import DockerDaemon
 from tests.servers.hello import native_platform
 from tests.servers.images import build_image
@@ -95,6 +96,23 @@ def test_skopeo_copies_all_of_it(seeded: RunningSandbox, skopeo: Skopeo, tmp_pat
     for number, reference in enumerate((f"{WORKER}:latest", f"{WORKER}:1.8.0", f"{MIGRATIONS}:42", f"{CHART}:1.11.0")):
         source = f"docker://{seeded.host}/{reference}"
         skopeo.copy(source, f"dir:{tmp_path / str(number)}", "--all", source_creds=seeded.credentials)
+
+
+def test_replsync_imports_it_retires_a_tag_and_restores_two(
+    run_replsync: RunReplsync, seeded: RunningSandbox, tmp_path: Path
+) -> None:
+    def run(*args: str) -> str:
+        done = run_replsync(*args, cwd=tmp_path, env={"REPLICATED_API_TOKEN": seeded.credentials.password})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("import", "--registry", seeded.host, "--app", APP, *IMAGES)
+    assert "retired:\n      - {tag: 1.8.0, reason:" in (tmp_path / "replicated-images.yaml").read_text()
+    run("plan", "--detailed-exitcode")
+    run("retire", "worker:1.9.3", "--reason", "CVE-2026-1234, use 1.10", "--auto-approve")
+    for tag in ("1.9.3", "1.8.0"):
+        assert "1 restored" in run("restore", f"worker:{tag}", "--auto-approve")
+    run("plan", "--detailed-exitcode")
 
 
 def test_docker_runs_it(dockerd: DockerDaemon, seeded: RunningSandbox) -> None:
