@@ -19,6 +19,7 @@ from tests.end_to_end.forge import TOKEN, Forge, serving
 from tests.end_to_end.workplace import Workplace
 from tests.servers.command import clean_environment
 from tests.servers.images import build_image
+from tests.servers.process import program
 from tests.servers.push import push
 from tests.servers.sandbox import RunningSandbox
 
@@ -157,6 +158,9 @@ def read_outputs(text: str) -> dict[str, str]:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
+    """What the scripts talk to, with curl and jq."""
+    for name in ("curl", "jq"):
+        program(name, package=name)
     with serving() as started:
         yield started
 
@@ -381,3 +385,44 @@ def test_the_outputs_of_the_action_are_those_that_replsync_writes(action: Runner
     for name, output in loaded(ACTION)["outputs"].items():
         assert output["value"] == f"${{{{ steps.run.outputs.{name} }}}}"
         assert name in action.outputs
+
+
+HOOK_IDS = ["replsync-validate", "replsync-fmt"]
+
+
+def try_hooks(folder: Path, manifest: str) -> subprocess.CompletedProcess[str]:
+    """Run the hooks by pre-commit in a new repository: from the PATH, where at home it would install replsync."""
+    hooks = [{**hook, "language": "system"} for hook in loaded(HOOKS) if hook["id"] in HOOK_IDS]
+    repository = folder / "repository"
+    repository.mkdir()
+    (repository / "replicated-images.yaml").write_text(manifest)
+    (repository / ".pre-commit-config.yaml").write_text(json.dumps({"repos": [{"repo": "local", "hooks": hooks}]}))
+    env = clean_environment(folder, {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
+    env["PRE_COMMIT_HOME"] = str(folder / "cache")
+    for arguments in (["git", "init", "--quiet"], ["git", "add", "--all"]):
+        subprocess.run(arguments, cwd=repository, env=env, check=True)
+    pre_commit = [sys.executable, "-m", "pre_commit", "run", "--all-files"]
+    return subprocess.run(pre_commit, cwd=repository, env=env, capture_output=True, text=True, timeout=100)
+
+
+VALID = "version: 1\napp: myapp\nimages:\n  - name: worker\n    source: ghcr.io/acme/worker\n    tags:\n      - 1.10\n"
+
+
+def test_the_hooks_pass_a_valid_manifest_and_stop_an_invalid_one(tmp_path: Path) -> None:
+    (tmp_path / "valid").mkdir()
+    done = try_hooks(tmp_path / "valid", VALID)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Passed") == len(HOOK_IDS)
+    (tmp_path / "invalid").mkdir()
+    done = try_hooks(tmp_path / "invalid", VALID.replace("source", "sauce"))
+    assert done.returncode == 1
+    assert "replicated-images.yaml:5:5: " in done.stdout
+
+
+def test_each_hook_is_as_pre_commit_wants_it_and_for_manifests_and_their_lock_files() -> None:
+    check = [sys.executable, "-m", "pre_commit", "validate-manifest", str(HOOKS)]
+    assert subprocess.run(check, capture_output=True).returncode == 0
+    for hook in loaded(HOOKS):
+        assert re.search(hook["files"], "deploy/replicated-images.yaml")
+        assert re.search(hook["files"], "replicated-images.lock.yaml")
+        assert not re.search(hook["files"], "kots/worker.yaml")
