@@ -321,7 +321,7 @@ def test_at_gitlab_a_merge_request_is_planned_and_after_the_merge_that_plan_is_a
     assert json.loads((place.folder / reports["terraform"]).read_text()) == {"create": 1, "update": 0, "delete": 0}
     assert json.loads((place.folder / reports["codequality"]).read_text()) == []
     assert "REPLSYNC_HAS_CHANGES=true\n" in (place.folder / reports["dotenv"]).read_text()
-    assert "### Plan for" in (place.folder / "plan.md").read_text()
+    assert "<!doctype html>" in (place.folder / "plan.html").read_text()[:100].lower()
     saved = (place.folder / "plan.json").read_bytes()
     assert list(forge.packages.values()) == [saved]
     (place.folder / "plan.json").unlink()
