@@ -4,6 +4,7 @@ import typer
 
 from replsync.cli import options
 from replsync.cli.app import app
+from replsync.errors import UsageError
 
 
 @app.command()
@@ -141,6 +142,8 @@ def rollback(
     out: options.Out = None,
     target: options.Target = options.NO_TARGETS,
     auto_approve: options.AutoApprove = False,
+    format: options.ReportFormat = options.FormatName.TEXT,  # noqa: A002 - the option's name
+    ci: options.Ci = options.CiName.AUTO,
     parallelism: options.Parallelism = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
@@ -156,9 +159,13 @@ def rollback(
     from replsync.cli.rolling_back import roll_back
 
     connection = options.registry(file, parallelism, timeout, plain_http)
-    roll_back(
-        journal, connection, options.Scope(tuple(target)), out, options.Shown(verbose, quiet, no_color, auto_approve)
-    )
+    if out and format is not options.FormatName.TEXT:
+        raise UsageError(
+            "rollback --out: --format is that of the report, and nothing is done",
+            hint="show what was saved: replsync show FILE --format FORMAT",
+        )
+    shown = options.Shown(verbose, quiet, no_color, auto_approve, format, ci)
+    roll_back(journal, connection, options.Scope(tuple(target)), out, shown)
 
 
 @app.command()
