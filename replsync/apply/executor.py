@@ -86,7 +86,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
     where there is no journal to be had.
     """
     places = asyncio.Semaphore(_AT_ONCE)
-    refused: set[Repository] = set()
+    refused: dict[Repository, SignInError] = {}
     unrecorded: list[JournalError] = []
 
     async def carry_out(action: Action) -> Outcome:
@@ -99,7 +99,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
                 if repository in refused:
                     raise SignInError(
                         f"write {action.reference}: not tried, since the registry refused another tag there",
-                        hint="see the other tag's failure",
+                        hint=refused[repository].hint,
                         host=repository.host,
                     )
                 if unrecorded:
@@ -107,7 +107,7 @@ async def execute(plan: Plan, client: RegistryClient, engine: Engine, journal: J
                 outcome = await writing.carry_out()
             except ReplsyncError as error:
                 if isinstance(error, SignInError) and error.host == repository.host:
-                    refused.add(repository)
+                    refused.setdefault(repository, error)
                 if isinstance(error, JournalError):
                     unrecorded.append(error)
                 outcome = Failed(action, error, writing.is_written)

@@ -1,11 +1,11 @@
 """`replsync apply`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from replsync.apply.freshness import carried_out_before
+from replsync.cli import log
 from replsync.cli.carrying_out import Reviewed, alone, carry_out, nothing_done, show, shown_and_approved
 from replsync.cli.options import Connection, EngineName, FormatName, Scope, Shown
 from replsync.cli.progress import asking
@@ -69,5 +69,5 @@ def _say_already(reviewed: Reviewed, before: tuple[Done, ...], members: Sequence
     if shown.format is FormatName.TEXT:
         print(said)
     elif not shown.quiet:
-        print(said, file=sys.stderr)
+        log.say("note", said)
     nothing_done(Report(reviewed.plan, before, reviewed=reviewed.digest), members, shown)

@@ -17,7 +17,7 @@ from replsync.cli.progress import watching
 from replsync.cli.report_printing import print_report
 from replsync.cli.terminal import text_width, use_colour
 from replsync.cli.workspace import TOOL, Registries
-from replsync.errors import BlockedPlan, PartialFailure, SignInError
+from replsync.errors import BlockedPlan, PartialFailure, PermissionDenied, SignInError
 from replsync.oci.digest import Digest
 from replsync.plan.claims import Member
 from replsync.plan.document import Plan, plan_digest
@@ -43,7 +43,7 @@ def show(plan: Plan, members: Sequence[Member], shown: Shown) -> None:
     if shown.format is FormatName.TEXT:
         text = plan_text(plan, colour=use_colour(shown.no_color), verbose=shown.verbose, width=text_width())
         print(text, end="", flush=True)
-    elif not shown.quiet:  # stdout is for the report
+    elif not shown.quiet and not log.is_json():  # stdout is for the report
         print(plan_text(plan, verbose=shown.verbose), end="", file=sys.stderr, flush=True)
     if plan.blocked:
         nothing_done(Report(plan, ()), members, shown)
@@ -75,7 +75,7 @@ async def alone(plan: Plan) -> AsyncIterator[None]:
 async def carry_out(
     reviewed: Reviewed, members: Sequence[Member], registries: Registries, shown: Shown, back: str | None = None
 ) -> None:
-    """Write what the plan says, and report. Ends with 4 or 6 where actions failed.
+    """Write what the plan says, and report. Ends with 6 where actions failed; SignInError where all were refused.
 
     To be called where the run is `alone`; `members` are the plan's manifests.
     `back` is the command that takes it back, where that isn't a rollback of the journal.
@@ -98,7 +98,7 @@ async def carry_out(
             tell_report(shown.ci, report, members)
         print_report(report, shown)
     if report.failures:
-        raise _failed(plan, report)
+        raise _failed(report)
 
 
 def nothing_done(report: Report, members: Sequence[Member], shown: Shown) -> None:
@@ -135,10 +135,12 @@ def _name(journals: Journals, undo: Sequence[str], shown: Shown) -> None:
         log.say("note", f"To take this back: {command}")
 
 
-def _failed(plan: Plan, report: Report) -> Ends:
-    """Sign-in failures that let nothing through are what they are; else some actions failed."""
+def _failed(report: Report) -> Exception:
+    """Failures to sign in that let nothing through are what they are, and tell what to do; else some actions failed."""
     errors = [failure.error for failure in report.failures]
-    about = sorted({error.code for error in errors})
-    if len(errors) == len(plan.writes) and all(isinstance(error, SignInError) for error in errors):
-        return Ends(SignInError.exit_code, *about)
-    return Ends(PartialFailure.exit_code, PartialFailure.code, *about)
+    refusals = [error for error in errors if isinstance(error, SignInError)]
+    if len(refusals) < len(report.plan.writes):
+        return Ends(PartialFailure.exit_code, PartialFailure.code, *sorted({error.code for error in errors}))
+    kind = PermissionDenied if any(isinstance(error, PermissionDenied) for error in refusals) else SignInError
+    hosts = ", ".join(dict.fromkeys(error.host for error in refusals if error.host))
+    return kind(f"apply: nothing was written: {hosts or 'the sign-in'} refused it", hint=refusals[0].hint)

@@ -45,8 +45,8 @@ def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, ho
         case 403:
             return PermissionDenied(
                 message,
-                hint="the account may read here but not write, or not even read; "
-                "on Replicated, the team's right to push may have been withdrawn",
+                hint=f"sign in with an account that may do this: replsync login {host}; this one may read here but not "
+                "write, or not even read; on Replicated, the team's right to push may have been withdrawn",
                 host=host,
             )
         case 404 if _ABSENT_CODES & set(codes):

@@ -4,14 +4,14 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 from aiohttp import web
 
-from replsync.apply.engine import Destination
+from replsync.apply.engine import Destination, Waits, untold
 from replsync.apply.registry_engine import HELD, RegistryEngine
 from replsync.errors import PermissionDenied
 from replsync.oci.digest import sha256
@@ -49,13 +49,18 @@ class Run:
     engine: RegistryEngine
 
     async def push(
-        self, source: Repository, tag: str, target: Repository, sent: Callable[[int], None] = lambda _: None
+        self,
+        source: Repository,
+        tag: str,
+        target: Repository,
+        sent: Callable[[int], None] = lambda _: None,
+        waits: Waits = untold,
     ) -> None:
         async def announce() -> None:
             pass
 
         name = RegistrySource(source.tagged(tag))
-        await self.engine.push(Recipe(name), Destination(target.tagged("1"), None, announce), sent)
+        await self.engine.push(Recipe(name), Destination(target.tagged("1"), None, announce), sent, waits)
 
 
 @asynccontextmanager
@@ -156,6 +161,32 @@ async def test_a_blob_is_sent_once_and_then_mounted_everywhere_at_the_same_time(
         await push_to_four(one, source, taker)
     assert uploaded(taker) == dict.fromkeys(IMAGE.blobs, 1)
     assert mounting == dict.fromkeys(IMAGE.blobs, 3)
+
+
+async def test_whoever_wants_a_blob_that_another_tag_is_sending_waits_and_says_so(
+    taker: Scripted, source: Repository
+) -> None:
+    waiting: list[str] = []
+    over: list[str] = []
+
+    @contextmanager
+    def waits(why: str) -> Iterator[None]:
+        waiting.append(why)
+        yield
+        over.append(why)
+
+    async def opened(request: web.Request) -> web.StreamResponse:
+        async with asyncio.timeout(10):
+            while "mount" not in request.query and not waiting:  # the first goes on once another waits for it
+                await asyncio.sleep(0.01)
+        return web.Response(status=201 if "mount" in request.query else 202, headers={"Location": "/upload/0"})
+
+    for number in range(4):
+        taker.on(f"POST /v2/app/w{number}/blobs/uploads/", opened)
+    async with run() as one:
+        await together(one.push(source, "1", repository(taker.host, f"app/w{n}"), waits=waits) for n in range(4))
+    assert set(waiting) == {"for another tag's layer"}
+    assert over == waiting
 
 
 @pytest.mark.parametrize("answer", [None, refusal(405, "UNSUPPORTED"), refusal(403, "DENIED"), Reply(500)])

@@ -74,6 +74,8 @@ def hostile(workplace: Workplace, start_proxy: StartProxy) -> Workplace:
         ("plan", "--out", "::error::fake.json"),
         ("apply", "--auto-approve", "--target", "worker:1"),
         ("apply", "--auto-approve", "--target", "worker:gone"),
+        ("apply", "--auto-approve", "--target", "worker:1", "--log-format", "json"),
+        ("apply", "--auto-approve", "--target", "worker:gone", "--verbose"),
         ("apply", "--auto-approve", "--target", "worker:\n::error::fake"),
         ("retire", "worker:new", "--reason", "\n::error::fake", "--edit-only"),
         ("restore", "worker:gone", "--auto-approve"),
