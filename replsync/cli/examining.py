@@ -27,6 +27,7 @@ from replsync.registry.credentials import Credential, CredentialStore
 from replsync.registry.examination import Examination, Subject
 from replsync.registry.finding import Finding, Verdict
 from replsync.registry.persistence import Persistence
+from replsync.registry.programs import output_of
 from replsync.registry.transport import TimeLimits, Transport
 from replsync.render.harmless import clean
 
@@ -206,21 +207,13 @@ async def _ended(command: Sequence[str], seconds: float) -> tuple[int, str]:
     from replsync.sources.docker_daemon import shown
 
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-    except OSError:
-        return -1, f"the `{command[0]}` command is not installed"
-    try:
         async with asyncio.timeout(seconds):
-            output, _ = await process.communicate()
+            code, output = await output_of(command, b"", os.environ, errors=asyncio.subprocess.STDOUT)
     except TimeoutError:
         return -1, f"`{' '.join(command[:2])}`: no answer in {seconds:g} s"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, shown(output.decode(errors="replace"))
+    except OSError:
+        return -1, f"the `{command[0]}` command is not installed"
+    return code, shown(output.decode(errors="replace"))
 
 
 def _subjects(hosts: Sequence[str], members: Sequence[Member], plain: frozenset[str]) -> list[Subject]:

@@ -123,7 +123,8 @@ def test_text_has_a_line_for_each_and_a_summary(workplace: Workplace, locked: Ru
     done = workplace.run("doctor")
     assert done.returncode == 4
     assert "this machine\n  ok    replsync    " in done.stdout
-    assert f"\n{locked.host}\n  --    proxy       none: it is this machine\n" in done.stdout
+    assert f"\n{locked.host}\n  ok    credential  'ann', from {workplace.folder}/config.json" in done.stdout
+    assert "\n  --    proxy       none: it is this machine\n" in done.stdout
     assert "\n  fail  sign-in     sign-in as 'ann' was refused with 401" in done.stdout
     assert f"\n                    next: sign in again: replsync login {locked.host}\n" in done.stdout
     assert done.stdout.endswith("\n1 failed, 0 warnings.\n")
