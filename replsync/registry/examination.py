@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from replsync.errors import NotFound, PermissionDenied, RegistryError, ReplsyncError, SignInError
+from replsync.errors import NotFound, RegistryError, ReplsyncError, SignInError
 from replsync.oci.reference import Repository, is_loopback
 from replsync.registry.address import host_of
 from replsync.registry.blotting import blotted
@@ -350,11 +350,7 @@ class Examination:
         if not self._tries_upload:
             return [self._finding("upload", Verdict.SKIPPED, "not tried: --write opens an upload, and cancels it")]
         repository = self._subject.repositories[0]
-        try:
-            tried = await self._client.try_upload(repository)
-        except PermissionDenied as error:
-            hint = "is it a customer's licence? they can't push; on Replicated, the right may have been withdrawn, too"
-            return [self._failed("upload", PermissionDenied(error.message, hint=hint, host=error.host))]
+        tried = await self._client.try_upload(repository)
         end = "it was cancelled" if tried.was_cancelled else "the registry lets it expire"
         least = f" of {tried.least_chunk} bytes or more" if tried.least_chunk else ""
         if tried.takes_chunks:
