@@ -18,6 +18,11 @@ EXAMPLES = {
         "replsync login --username ci --password-stdin < token.txt",
     ),
     "logout": ("replsync logout", "replsync logout registry.replicated.com"),
+    "doctor": (
+        "replsync doctor                        # all that a plan and an apply need",
+        "replsync doctor ghcr.io                # one registry",
+        "replsync doctor --write                # may this account push?",
+    ),
     "validate": ("replsync validate", "replsync validate -f manifests/"),
     "plan": (
         "replsync plan",

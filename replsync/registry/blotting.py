@@ -1,4 +1,9 @@
-"""Taking secrets out of what others say: a server may repeat what it was sent, as it came or in another form."""
+"""Taking secrets out of what others say: a server may repeat what it was sent, as it came or in another form.
+
+A password that is an ordinary word, such as `licence`, is taken out wherever a
+server uses that word: from its answer alone nobody can tell a word from an
+echo. To blot a word too much costs less than to show a secret.
+"""
 
 import base64
 import json

@@ -36,6 +36,7 @@ from replsync.registry.session import Session, pull, push
 from replsync.registry.tag_list import list_tags
 from replsync.registry.transport import Transport
 from replsync.registry.trees import Fetched, read_tree
+from replsync.registry.trying import Tried, try_upload
 from replsync.registry.watching import Waiting
 
 _REMEMBERED = 32 * 1024 * 1024
@@ -339,6 +340,10 @@ class RegistryClient:
         download = self._session(source).downloads.one(wanted_by) if source else nullcontext()
         async with download, self._session(target).uploads.one(wanted_by):
             yield
+
+    async def try_upload(self, repository: Repository) -> Tried:
+        """Find out whether the registry takes pushes to `repository`; see `trying.try_upload`."""
+        return await try_upload(self._session(repository.host), repository)
 
     async def tags(self, repository: Repository) -> tuple[str, ...]:
         """Return every tag of a repository, sorted; none where the registry doesn't know it.

@@ -7,11 +7,11 @@ stdin, JSON or nothing on stdout. A secret is never an argument.
 import asyncio
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from replsync.errors import SignInError
+from replsync.registry.programs import output_of
 
 SECONDS = 60
 """How long a helper may take: it may ask its user for a passphrase."""
@@ -57,30 +57,14 @@ class Helper:
         """Run it with `text` on stdin. Raises SignInError where it can't be run, or doesn't end in time."""
         if not _is_name(self.name):
             raise self.failed(operation, "that is not the name of a helper")
-        try:
-            process = await asyncio.create_subprocess_exec(
-                f"docker-credential-{self.name}",
-                action,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=dict(env),
-            )
-        except OSError as error:
-            raise self.failed(operation, error.strerror or "it can't be run") from error
+        command = [f"docker-credential-{self.name}", action]
         try:
             async with asyncio.timeout(SECONDS):
-                output, _ = await process.communicate(text.encode())
+                return Said(*await output_of(command, text.encode(), env))
         except TimeoutError as error:
             raise self.failed(operation, f"no answer in {SECONDS} s") from error
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode is None:
-            raise AssertionError("it has ended")
-        return Said(process.returncode, output)
+        except OSError as error:
+            raise self.failed(operation, error.strerror or "it can't be run") from error
 
 
 def _is_name(name: object) -> bool:

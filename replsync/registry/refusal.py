@@ -15,6 +15,7 @@ MAX_ERROR_BODY = 1024 * 1024
 """Bytes of an error's body that are read."""
 
 _ABSENT_CODES = {"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"}
+_WRITING = ("push ", "mount ", "open an upload ")
 _MAX_MESSAGE = 300
 _MAX_ERRORS = 20
 
@@ -43,12 +44,7 @@ def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, ho
     message = f"{operation}: the registry answered {status}{detail}"
     match status:
         case 403:
-            return PermissionDenied(
-                message,
-                hint=f"sign in with an account that may do this: replsync login {host}; this one may read here but not "
-                "write, or not even read; on Replicated, the team's right to push may have been withdrawn",
-                host=host,
-            )
+            return PermissionDenied(message, hint=_permitted(operation, host), host=host)
         case 404 if _ABSENT_CODES & set(codes):
             return NotFound(message, status=status, codes=codes)
         case 404:
@@ -66,6 +62,20 @@ def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, ho
         case _:
             hint = None
     return RegistryError(message, hint=hint, status=status, codes=codes)
+
+
+def _permitted(operation: str, host: str) -> str:
+    """What to do about a 403: it depends on whether something was to be written."""
+    if operation.startswith(_WRITING):
+        return (
+            "this account may not push here; a customer's licence, for one, only pulls. Sign in with one that may: "
+            f"replsync login {host}. On Replicated, the team's right to push may have been withdrawn, too; "
+            "replsync doctor says what an account may do"
+        )
+    return (
+        f"this account may not read here. Sign in with one that may: replsync login {host}; and see whether the "
+        "repository, and on Replicated the application's slug in it, is the right one"
+    )
 
 
 def read_errors(body: bytes, secrets: Iterable[str] = ()) -> tuple[tuple[str, ...], str]:

@@ -18,15 +18,11 @@ from replsync.registry.persistence import PASSING, Persistence, persistently
 from replsync.registry.places import Places
 from replsync.registry.refusal import MAX_ERROR_BODY, failure, named, not_signed_in, read_errors
 from replsync.registry.sign_in import (
-    MAX_TOKEN_ANSWER,
     Challenge,
     basic_header,
-    may_send,
-    parse_challenges,
     read_token,
-    token_request,
-    token_server,
 )
+from replsync.registry.token_exchange import ask_for_token, usable_challenge
 from replsync.registry.transport import Answer, Body, Transport, read_bounded
 from replsync.registry.watching import why_again
 
@@ -46,6 +42,12 @@ def pull(repository: str) -> str:
 def push(repository: str) -> str:
     """The scope to write to `repository`."""
     return f"repository:{repository}:pull,push"
+
+
+def base_of(host: str, *, plain_http: bool) -> str:
+    """Return scheme and host of the registry that images of `host` are in."""
+    scheme = "http" if plain_http or is_loopback(host) else "https"
+    return f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ class Session:
         self.chunk_size = ChunkSize(chunks)
         self.takes_chunks = True
         self.has_taken_chunks = False
-        scheme = "http" if plain_http or is_loopback(host) else "https"
-        self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
+        self.base = base_of(host, plain_http=plain_http)
         self._transport = transport
         self._credentials = credentials
         self._places = Places(parallelism)
@@ -318,11 +319,8 @@ class Session:
         """After a 401 of the registry itself: what to sign with instead, None where there is nothing else to try."""
         if answer.status != 401 or origin(answer.url) != origin(self.base):
             return None
-        headers = answer.headers.getall("WWW-Authenticate", [])
-        challenges = [one for header in headers for one in parse_challenges(header)]
-        usable = [one for scheme in ("bearer", "basic") for one in challenges if one.scheme == scheme]
-        if usable:
-            self._challenge = usable[0]
+        if challenge := usable_challenge(answer.headers):
+            self._challenge = challenge
         if self._passes.get(scopes) == used:
             del self._passes[scopes]
         fresh = await self._pass(operation, self.base, scopes)
@@ -347,30 +345,9 @@ class Session:
             self._credentials_used |= {credential.password, basic_header(credential).partition(" ")[2]}
         if challenge.scheme == "basic":
             return _Pass(basic_header(credential), credential, math.inf) if credential else _NO_PASS
-        realm = token_server(challenge, self.base, self.host)
-        if credential and not may_send(self.base, realm):
-            # Nor is a credential that is configured for the token server used: with the token that it
-            # buys, this registry could act as the user at the other one.
-            raise SignInError(
-                f"{operation}: the registry's token server {host_of(realm)} is of another site, "
-                f"so the credential for {self.host} is not sent there",
-                hint="name the registry by a host of its token server's site, if it has one",
-                host=self.host,
-            )
-        request = token_request(challenge, realm, scopes, credential)
-        answer = await self._transport.fetch(
-            "GET" if request.form is None else "POST",
-            request.url,
-            request.headers,
-            form=request.form,
-            limit=MAX_TOKEN_ANSWER,
-        )
-        if answer.status in (400, 401, 403, 404):
-            user = repr(credential.username) if credential else "nobody"
-            refused = f"sign-in as {user} was refused with {answer.status}"
-            raise not_signed_in(operation, self.host, refused, credential)
+        answer = await ask_for_token(self._transport, operation, challenge, self.base, self.host, scopes, credential)
         if answer.status != 200:
-            raise self.failure(f"ask {host_of(realm)} for a token", answer, scopes)
+            raise self.failure(f"ask {host_of(answer.url)} for a token", answer, scopes)
         token = read_token(answer.body, time.monotonic())
         self._tokens[scopes] = (*self._tokens.get(scopes, ())[-1:], token.value)
         return _Pass(f"Bearer {token.value}", credential, token.expires_at)

@@ -122,7 +122,10 @@ def token_server(challenge: Challenge, registry_origin: str, host: str) -> str:
     try:
         realm = parse_address(challenge.parameters.get("realm", "")).with_fragment(None)
     except ValueError as error:
-        raise SignInError(f"sign in to {host}: the registry names no usable token server", host=host) from error
+        hint = "is it a registry, or is there a proxy with a sign-in of its own in between?"
+        raise SignInError(
+            f"sign in to {host}: the registry names no usable token server", hint=hint, host=host
+        ) from error
     if realm.scheme == "http" and registry_origin.startswith("https:"):
         raise SignInError(
             f"sign in to {host}: the registry speaks https, but its token server {host_of(str(realm))} only http",
@@ -170,6 +173,29 @@ def read_token(body: bytes, now: float) -> Token:
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         raise RegistryError("the token server's answer holds no token")
     return Token(value, now + 0.9 * _seconds(life))
+
+
+def granted(body: bytes) -> dict[str, frozenset[str]] | None:
+    """Return what a token server's answer allows, actions by repository; None where it doesn't say.
+
+    By its `scope` (RFC 6749, 5.1), else by the claims of a token in JWT's form ("Token Authentication
+    Implementation" of distribution), which is only read here and not verified: it is for people.
+    """
+    try:
+        answer = json.loads(body)
+        if isinstance(scope := answer.get("scope"), str):
+            parts = [entry.removeprefix("repository:").rpartition(":") for entry in scope.split()]
+            entries = [(name, actions.split(",")) for name, colon, actions in parts if colon]
+        else:
+            payload = str(answer.get("token") or answer.get("access_token")).split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["access"]
+            entries = [(one["name"], one["actions"]) for one in claims if one["type"] == "repository"]
+        rights: dict[str, frozenset[str]] = {}
+        for name, actions in entries:
+            rights[str(name)] = rights.get(str(name), frozenset()) | frozenset(map(str, actions))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return None
+    return rights
 
 
 def _seconds(life: object) -> float:

@@ -34,6 +34,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _BUFFER = 1024 * 1024
 _SLICE = 128 * 1024
 
+_PROXY = "see $HTTPS_PROXY and $HTTP_PROXY; hosts in $NO_PROXY are asked without a proxy"
+
 Body = Callable[[], AsyncIterator[bytes]]
 """Opens the body of a request afresh, so that it can be sent again."""
 
@@ -161,7 +163,7 @@ class Transport:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_BUFFER,
-            # aiohttp would take credentials from ~/.netrc along with proxies: see _proxy.
+            # aiohttp would take credentials from ~/.netrc along with proxies: see proxy_for.
             trust_env=False,
         )
         return self
@@ -250,7 +252,7 @@ class Transport:
                         headers=sent,
                         data=data,
                         allow_redirects=False,
-                        proxy=self._proxy(url),
+                        proxy=self.proxy_for(url),
                         timeout=timeout or self._session.timeout,
                     )
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -307,7 +309,8 @@ class Transport:
             if until > self._not_before.get(host, (0.0, ""))[0]:
                 self._not_before[host] = until, f"{status} from {host}"
 
-    def _proxy(self, url: str) -> str | None:
+    def proxy_for(self, url: str) -> str | None:
+        """Return the proxy that `url` is asked through, by the environment; None where there is none."""
         parts = urlsplit(url)
         # This machine is no business of a proxy's, as for Docker; urllib would need it in $NO_PROXY.
         if not parts.hostname or is_loopback(host_of(url)) or proxy_bypass(parts.hostname):
@@ -355,6 +358,13 @@ def _unreachable(error: BaseException, url: str) -> RegistryError:
         case aiohttp.ClientSSLError():
             hint = f"if it speaks http only, and the network is trusted: --plain-http {host}"
             return UntrustedConnection(f"{host}: TLS failed", hint=hint)
+        case aiohttp.ClientHttpProxyError():
+            why = f"its proxy refused the way there ({error.status})"
+            return RegistryError(f"{host}: {why}", hint=_PROXY)
+        case aiohttp.ClientProxyConnectionError():
+            number = error.os_error.errno
+            why = os.strerror(number).lower() if number and number > 0 else "can't connect"
+            return HostUnreachable(f"{host}: its proxy {error.host}:{error.port}: {why}", hint=_PROXY)
         case aiohttp.ConnectionTimeoutError():
             return HostUnreachable(f"{host}: no connection in time", hint=hint)
         case TimeoutError():

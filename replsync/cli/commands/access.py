@@ -18,6 +18,15 @@ class Way(StrEnum):
     PASSWORD = "password"  # noqa: S105 - a way's name
 
 
+def _hosts(given: list[str]) -> list[str]:
+    from replsync.oci.reference import is_host
+
+    for host in given:
+        if not is_host(host):
+            raise typer.BadParameter(f"{host[:150]!r} is not a registry's host: write it as HOST or HOST:PORT")
+    return given
+
+
 def _refuse_password(given: str | None) -> None:
     if given is not None:
         raise UsageError(
@@ -48,6 +57,19 @@ Password = Annotated[
 ]
 
 
+Hosts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="HOST...", callback=_hosts, help="The registries; else the manifest's, those of sources included."
+    ),
+]
+Write = Annotated[
+    bool, typer.Option("--write", help="Also open an upload at the target, and cancel it. Else nothing is written.")
+]
+Patience = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for each check.")]
+NO_NAMES: list[str] = []
+
+
 @app.command()
 def login(
     host: Host = None,
@@ -74,3 +96,21 @@ def logout(host: Host = None, file: options.File = options.DEFAULT_FILE) -> None
     from replsync.cli.signing_in import sign_out
 
     sign_out(host, file)
+
+
+@app.command()
+def doctor(
+    hosts: Hosts = NO_NAMES,
+    file: options.File = options.DEFAULT_FILE,
+    write: Write = False,
+    format: options.PlainFormat = options.PlainFormatName.TEXT,  # noqa: A002 - the option's name
+    timeout: Patience = 10.0,
+    plain_http: options.PlainHttp = options.NO_HOSTS,
+) -> None:
+    """Find out what stands between this machine and a push.
+
+    Each line is ok, or `!!` or `fail` with a next move, or `--` for what doesn't apply. No secret is in it.
+    """
+    from replsync.cli.examining import examine
+
+    examine(hosts, options.registry(file, None, timeout, plain_http), write, format)
