@@ -6,7 +6,7 @@ from pathlib import Path
 from replsync.cli.choosing import as_locked
 from replsync.cli.files import write_whole
 from replsync.cli.lock_file import read_lock_beside
-from replsync.cli.manifests import of_each
+from replsync.cli.manifests import of_each, refuse, tried
 from replsync.cli.options import Connection, Ends, Shown
 from replsync.cli.planning import CHANGES
 from replsync.cli.progress import asking
@@ -53,11 +53,13 @@ def check_lock(connection: Connection, no_color: bool) -> None:
 
     Raises InvalidInput where there is no lock file.
     """
-    found = run(_check_lock(connection, no_color))
+    found, missing = run(_check_lock(connection, no_color))
     for name, one in found:
         if len(found) > 1:
             print(f"{clean(name)}:")
         print(check_text(one), end="")
+    for error in missing if found else []:  # else it is the only thing to say
+        print(f"{clean(error.message)}; {clean(error.hint or '')}")
     sources = [source.finding for _, one in found for source in one.sources]
     unread = [finding.error for finding in sources if isinstance(finding, NotRead)]
     selections = [selection.finding for _, one in found for selection in one.selections]
@@ -67,19 +69,18 @@ def check_lock(connection: Connection, no_color: bool) -> None:
         raise _all_of([*unread, *untold], said)
     if untold:
         raise _all_of(untold, f"lock --check: {len(untold)} of {len(selections)} selections can't be made now")
+    refuse(missing)
     if not all(one.is_current for _, one in found):
         raise Ends(CHANGES)
 
 
-async def _check_lock(connection: Connection, no_color: bool) -> list[tuple[str, LockCheck]]:
+async def _check_lock(connection: Connection, no_color: bool) -> tuple[list[tuple[str, LockCheck]], list[InvalidInput]]:
+    """What there is to say of each lock file by its name, and of those that are missing or at fault."""
     async with opened(connection) as workspace:
-        locks = of_each(_needed_lock, [member.file for member in workspace.members])
+        members, missing = tried(lambda member: (member, _needed_lock(member.file)), workspace.members)
         async with asking(workspace.registries.client, Shown(no_color=no_color)):
-            found = await together(
-                _checked(lock, member, workspace.registries)
-                for lock, member in zip(locks, workspace.members, strict=True)
-            )
-    return [(lock.name, one) for lock, one in zip(locks, found, strict=True)]
+            found = await together(_checked(lock, member, workspace.registries) for member, lock in members)
+    return [(lock.name, one) for (_, lock), one in zip(members, found, strict=True)], missing
 
 
 async def _checked(lock: Lock, member: Member, registries: Registries) -> LockCheck:

@@ -102,7 +102,8 @@ def _run() -> int:
         return _say(error.message, error.hint, error.exit_code, error.code)
     except options.WRONG_USAGE as error:
         path = error.ctx.command_path if error.ctx else "replsync"
-        return _say(error.format_message().replace("Value error, ", ""), f"{path} --help", USAGE, UsageError.code)
+        said = error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be")
+        return _say(said, f"{path} --help", USAGE, UsageError.code)
     except KeyboardInterrupt:
         go_on = "no tag is half-made: run the same command again to go on"
         return _say("interrupted", go_on, INTERRUPTED, "interrupted")

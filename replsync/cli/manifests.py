@@ -56,7 +56,7 @@ def _is_manifest(path: Path) -> bool:
 
 def of_each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Return what `work` makes of each item. Raises InvalidInput with what is wrong with all of them."""
-    done, errors = _tried(work, items)
+    done, errors = tried(work, items)
     refuse(errors)
     return done
 
@@ -67,9 +67,9 @@ def read_all(given: Sequence[Path], *, app_later: bool = False) -> tuple[Member,
     Raises InvalidInput with all that is wrong with any of them, what contradicts others among it. With `app_later`
     it is no fault that no application is named: whichever it will be, it is the same for all of these.
     """
-    files, errors = _tried(read, manifest_paths(given))
+    files, errors = tried(read, manifest_paths(given))
     if not app_later:
-        errors += _tried(_target, files)[1]
+        errors += tried(_target, files)[1]
     members = tuple(Member(file, _target_for_now(file)) for file in files)
     refuse([*errors, *contradictions(members)])
     return members
@@ -135,7 +135,8 @@ def _reference(name: str, member: Member) -> Reference | None:
         return None
 
 
-def _tried(work: Callable[[T], R], items: Iterable[T]) -> tuple[list[R], list[InvalidInput]]:
+def tried(work: Callable[[T], R], items: Iterable[T]) -> tuple[list[R], list[InvalidInput]]:
+    """Return what `work` makes of each item, and what is wrong with those that it can't take."""
     done: list[R] = []
     errors: list[InvalidInput] = []
     for item in items:

@@ -1,11 +1,12 @@
 """`replsync validate`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from replsync.cli.manifests import read_all
 from replsync.cli.options import CiName
+from replsync.manifest.read import ManifestFile
 from replsync.render.harmless import clean
 
 
@@ -22,11 +23,26 @@ def validate_files(given: Sequence[Path], ci: CiName) -> None:
 
         tell_valid(ci)
     for file in files:
+        for line in _doubts(file):
+            print(f"note: {clean(line)}", file=sys.stderr)
         if file.manifest.app is None:
             which = "it" if len(files) == 1 else clean(file.name)
             print(
                 f"note: {which} names no `app`: plan will want it from $REPLICATED_APP or from appSlug in .replicated",
                 file=sys.stderr,
+            )
+
+
+def _doubts(file: ManifestFile) -> Iterator[str]:
+    """What is valid, and was hardly meant so: names that begin with the application, which is put in front of them."""
+    manifest = file.manifest
+    for number, image in enumerate(manifest.images):
+        inner = image.name.removeprefix(f"{manifest.app}/")
+        if inner != image.name:
+            line, column = file.positions.of(("images", number, "name"))
+            yield (
+                f"{file.name}:{line}:{column}: {image.name} is {manifest.registry}/{manifest.app}/{image.name}; "
+                f"if that is not meant, write `name: {inner}`"
             )
 
 

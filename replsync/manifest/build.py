@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from replsync.manifest.grammar import PlatformText, refused, text_of
+from replsync.manifest.grammar import Platforms, refused, text_of
 from replsync.oci.build_source import DOCKERFILE, MAX_WRITTEN, BuildSource
 from replsync.oci.platform import Platform
 
@@ -105,11 +105,12 @@ class Build(BaseModel):
             examples=[{"npmrc": "../.npmrc"}],
         )
     )
-    platforms: tuple[PlatformText, ...] = Field(
+    platforms: Platforms = Field(
         default=(),
         description="The platforms to build for. Left out, those of the image's `platforms`, else the builder's own. "
         "Others than that take buildx.",
         examples=[["linux/amd64", "linux/arm64"]],
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
 
     @model_validator(mode="after")

@@ -43,6 +43,8 @@ def likely_size(text: str) -> str | None:
     """Return what was probably meant by a text that is no size: `2GB` for `2 g`; None where nobody knows."""
     if re.fullmatch(f"[0-9_]{{1,{2 * MAX_DIGITS}}}", text):
         return _if_size(text.replace("_", ""))
+    if re.fullmatch(r"[0-9]+[.,][0-9]+", text):
+        return _if_size(f"{text.replace(',', '.')}GB")  # as limits of layers are
     parts = re.fullmatch(r"\+?([0-9]+(?:[.,][0-9]+)?)[ _]?([kmgt])(i?)b?", text.strip(), re.IGNORECASE)
     if not parts:
         return None

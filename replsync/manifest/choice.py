@@ -62,7 +62,9 @@ class Choice:
         more = " (as locked)"
         if self.selection:
             fitting = len(self.tags) + self.selection.left_out.get(LeftOut.OLDER, 0)
-            more = f" of {fitting} that fit" if self.select.newest else ""
+            more = ""
+            if self.select.newest:
+                more = f" of {fitting} that fit" if fitting > len(self.tags) else f", and {fitting} fit"
         return f"chosen by `select`: {self.select}{more}"
 
     @property

@@ -61,6 +61,7 @@ def image_contradictions(image: object, at: Path = ()) -> list[Contradiction]:
         *_repeated_tags(image, at),
         *_unfit_digests(image, at),
         *_unfit_builds(image, at),
+        *_repeated_platforms(image, at),
         *_unfit_selector(image, at),
     ]
 
@@ -158,6 +159,19 @@ def _unfit_builds(image: object, at: Path) -> Iterator[Contradiction]:
                     f"add {platform}, or leave out the build's own `platforms`",
                     (*at, "platforms"),
                 )
+
+
+def _repeated_platforms(image: object, at: Path) -> Iterator[Contradiction]:
+    tags = [(tag, (*at, "tags", index)) for index, tag in enumerate(_items(image, "tags"))]
+    builds = [(_get(entry, "build"), (*path, "build")) for entry, path in [(image, at), *tags]]
+    for entry, path in [(image, at), *builds]:
+        seen: dict[Platform, Path] = {}
+        for index, one in enumerate(_items(entry, "platforms")):
+            place = (*path, "platforms", index)
+            for platform in _platforms({"platforms": [one]}):
+                if (first := seen.setdefault(platform, place)) != place:
+                    message = f"the platform {shown(str(platform))} is listed twice"
+                    yield Contradiction(place, message, "remove one of them", first)
 
 
 def _platforms(entry: object) -> list[Platform]:

@@ -220,6 +220,13 @@ def _platform(value: object) -> Platform:
         raise refused(str(error), _likely_platform(text)) from error
 
 
+def _platforms(platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    # Left out it is empty, too; but then this isn't asked.
+    if not platforms:
+        raise PydanticCustomError("no_platforms", "an empty list")
+    return platforms
+
+
 def _likely_platform(text: str) -> str | None:
     bare = text.strip().lower()
     right = right_name(bare)
@@ -233,6 +240,8 @@ def _likely_platform(text: str) -> str | None:
 
 def _pattern(text: str) -> str:
     if 1 <= len(text) <= _MAX_PATTERN and re.fullmatch(r"[A-Za-z0-9_.*?!\[\]-]+", text):
+        if "[" in re.sub(r"\[!?.[^\]]*\]", "", text):
+            raise refused("the `[` in it is never closed, and no tag has a `[`", "write `[…]`, such as `v[0-9]*`")
         return text
     raise refused(
         f"a pattern is 1 to {_MAX_PATTERN} letters, digits, `_`, `.` or `-`, with the wildcards `*`, `?` and `[…]`",
@@ -325,6 +334,7 @@ RegistryHost = Annotated[str, AfterValidator(_registry), WithJsonSchema(_REGISTR
 PlatformText = Annotated[
     Platform, PlainValidator(_platform), PlainSerializer(str, return_type=str), WithJsonSchema(_PLATFORM_SCHEMA)
 ]
+Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_platforms)]
 TagPattern = Annotated[str, AfterValidator(_pattern), WithJsonSchema(_PATTERN_SCHEMA)]
 Glob = Annotated[str, AfterValidator(_glob), WithJsonSchema(_GLOB_SCHEMA)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema(_COUNT_SCHEMA)]

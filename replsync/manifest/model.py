@@ -30,7 +30,7 @@ from replsync.manifest.grammar import (
     LargestChunk,
     Parallelism,
     PinnedDigest,
-    PlatformText,
+    Platforms,
     Reason,
     RegistryHost,
     TagPattern,
@@ -156,11 +156,12 @@ class Image(_Part):
         description="How the image is built, in place of a source, for every tag without a source or build of its own.",
         examples=[{"context": "./worker"}],
     )
-    platforms: tuple[PlatformText, ...] = Field(
+    platforms: Platforms = Field(
         default=(),
         description="The platforms to push, as OS/ARCHITECTURE[/VARIANT]; each must be there. Of an image for several "
         "platforms the others are left out. Left out, all that the source has are pushed.",
         examples=[["linux/amd64", "linux/arm64"]],
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     mutable: tuple[TagPattern, ...] = Field(
         default=(),

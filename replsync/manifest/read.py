@@ -10,7 +10,7 @@ from replsync.manifest.faults import Fault, InvalidManifest
 from replsync.manifest.model import Manifest
 from replsync.manifest.source_text import Position, SourceText, decode
 from replsync.manifest.wording import complaint
-from replsync.manifest.yaml_tree import ListPlaces, MappingPlaces, Places, Tree, read_tree
+from replsync.manifest.yaml_tree import ListPlaces, MappingPlaces, Places, Tree, Value, read_tree
 from replsync.oci.digest import Digest, sha256
 
 _START = """start with
@@ -79,6 +79,8 @@ def read_manifest(data: bytes, name: str) -> ManifestFile:
     tree = read_tree(source)
     if tree is None:
         raise InvalidManifest(name, [Fault(1, 1, f"the file {_lack(source)}", _START)])
+    if another := _another_document(tree.value):
+        raise InvalidManifest(name, [source.fault(Position(1, 1), *another)])
     positions = Positions(tree.places)
     try:
         manifest = Manifest.model_validate(tree.value)
@@ -108,6 +110,20 @@ def _faults(source: SourceText, tree: Tree, positions: Positions, error: Validat
             return [fault]
         faults.append(fault)
     return faults
+
+
+def _another_document(value: Value) -> tuple[str, str] | None:
+    """What a file is that replsync wrote itself, and what to do with it; None for what may be meant as a manifest."""
+    if not isinstance(value, dict) or "images" in value:
+        return None
+    if str(value.get("format")).startswith("replsync.plan/"):
+        return (
+            "this is a saved plan, not a manifest",
+            "show it with `replsync show FILE`, or carry it out with `replsync apply FILE`, without -f",
+        )
+    if isinstance(value.get("sources"), dict):
+        return "this is a lock file, not a manifest", "name the manifest: its lock file, beside it, is found by itself"
+    return None
 
 
 def _lack(source: SourceText) -> str:

@@ -29,10 +29,12 @@ def _range(text: str) -> str:
 
     _refuse_length(text, "a range")
     try:
-        parse_range(text)
+        found = parse_range(text)
     except ValueError as error:
         example = "a range is written as npm has it: `>=1.8 <2`, `^1.2`, `~1.2`, `1.x`, `1.2 - 1.4`, `^1 || ^3`"
         raise refused(f"{error}; {example}") from error
+    if found.is_empty:
+        raise refused("no version is in this range", "`||` joins ranges of which one has to hold: `<1 || >2`")
     return text
 
 

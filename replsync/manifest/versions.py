@@ -48,6 +48,11 @@ class VersionRange:
     def __contains__(self, version: Version) -> bool:
         return any(version in alternative for alternative in self._alternatives)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no version can be in it, as in `>2 <1`."""
+        return all(alternative.is_empty for alternative in self._alternatives)
+
 
 def parse_range(text: str) -> VersionRange:
     """Read a range. Raises ValueError that says which part can't be read."""
@@ -69,6 +74,17 @@ class _Alternative:
 
     comparators: tuple[_Comparator, ...]
     named: frozenset[tuple[int, int, int]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it can't all hold at once."""
+        least = [one for one in self.comparators if one.op in (">", ">=", "=")]
+        most = [one for one in self.comparators if one.op in ("<", "<=", "=")]
+        return _NOTHING in self.comparators or any(
+            low.version > high.version or (low.version == high.version and (low.op == ">" or high.op == "<"))
+            for low in least
+            for high in most
+        )
 
     def __contains__(self, version: Version) -> bool:
         if version.prerelease and _numbers(version) not in self.named:

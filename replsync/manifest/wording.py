@@ -101,6 +101,9 @@ def complaint(error: ErrorDetails, path: Path) -> Complaint:
             return Complaint(path, f"{place(path)} is {_text(value)}, expected {_expected(path)}", proposal)
         case "no_images":
             return Complaint(path, f"{place(path)} is an empty list, a manifest has one image at least", None)
+        case "no_platforms":
+            message = f"{place(path)} is an empty list, which would leave no platform"
+            return Complaint(path, message, "name some, or remove the key: then all are pushed")
         case _:
             message = f"{place(path)} is {_text(value)}, expected {_expected(path)}"
             return Complaint(path, message, _reshaped(path, value))

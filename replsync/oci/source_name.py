@@ -20,6 +20,7 @@ _DOCKER = "docker://"
 _DAEMON = "docker-daemon:"
 _LAYOUT, _LAYOUT_ARCHIVE = "oci:", "oci-archive:"
 _SAVED = "docker-archive:"
+_EXAMPLES = {_DOCKER: "ghcr.io/acme/worker", _DAEMON: "worker:dev"}
 _TRANSPORT = re.compile(r"([a-z][a-z-]*):(//)?(?=[^0-9])")
 _OTHER_TRANSPORTS = ("dir", "containers-storage", "http", "https")
 _SUPPORTED = "docker://, docker-daemon:, oci:, oci-archive: or docker-archive:"
@@ -107,6 +108,8 @@ def _is_name_of(short: str, source: DaemonSource) -> bool:
 
 def parse_source(text: str) -> SourceName:
     """Read a source's name. Raises ValueError that says what is wrong."""
+    if text in (_DOCKER, _DAEMON):
+        raise ValueError(f"it names no image: write {text}{_EXAMPLES[text]}, for example")
     if text.startswith(_DAEMON):
         return _daemon_source(text.removeprefix(_DAEMON))
     for transport in (_LAYOUT, _LAYOUT_ARCHIVE):

@@ -10,7 +10,7 @@ from replsync.oci.digest import Digest, digest_of, hasher_of
 from replsync.oci.image_manifest import Descriptor, ImageIndex
 from replsync.oci.image_tree import ImageTree
 from replsync.oci.recipe import AS_IT_IS, Transforms
-from replsync.oci.source_name import LayoutSource, pinned, spoken
+from replsync.oci.source_name import LayoutSource, SavedSource, pinned, spoken
 from replsync.oci.tag_state import Resolved
 from replsync.registry.trees import Fetched, Kept, read_kept, read_tree
 from replsync.sources.file_part import Files, Missing, OpenPart
@@ -116,8 +116,21 @@ class LayoutImage:
         try:
             check_layout(self._document("oci-layout"))
             return choose(read_index(self._document("index.json")), self._name)
+        except Missing as error:
+            raise self._refused(self._of_docker_save() or error) from error
         except UnsupportedImage as error:
             raise self._refused(error) from error
+
+    def _of_docker_save(self) -> UnsupportedImage | None:
+        """What to say of an archive that `docker save` wrote; None where it isn't one."""
+        if not self._name.is_archive:
+            return None
+        try:
+            self._document("manifest.json")
+        except UnsupportedImage:
+            return None
+        right = SavedSource(self._name.path)
+        return UnsupportedImage("it is what `docker save` writes, not an OCI layout", hint=f"write {right}")
 
     async def _fetch(self, place: _Place) -> Fetched:
         described = self._described[place.digest]

@@ -18,10 +18,11 @@ from replsync.errors import UnsupportedImage
 from replsync.oci.digest import Digest, sha256
 from replsync.oci.recipe import AS_IT_IS, Transforms, platform_of, refuse_other_platforms
 from replsync.oci.reference import Reference, parse_reference
-from replsync.oci.source_name import SavedSource
+from replsync.oci.source_name import LayoutSource, SavedSource
 from replsync.oci.tag_state import Resolved
 from replsync.sources.archive import Archive
 from replsync.sources.daemon_image import OpenDaemonImage
+from replsync.sources.file_part import Missing
 from replsync.sources.image_source import Content
 from replsync.sources.saved_archive import SavedImage, pack
 from replsync.sources.temporary import no_room, temporary_folder
@@ -100,9 +101,20 @@ class SavedFileImage:
             for layer in dict.fromkeys(image.layers):
                 with self._archive.open_linked(layer) as part:
                     total += part.size
+        except Missing as error:
+            raise self._refused(self._of_layout() or error) from error
         except UnsupportedImage as error:
             raise self._refused(error) from error
         return _Found(config, image.layers, total)
+
+    def _of_layout(self) -> UnsupportedImage | None:
+        """What to say of an archive that is an OCI layout; None where it isn't one."""
+        try:
+            self._document("oci-layout")
+        except UnsupportedImage:
+            return None
+        right = LayoutSource(self._name.path, is_archive=True)
+        return UnsupportedImage("it is an OCI layout, not what `docker save` writes", hint=f"write {right}")
 
     def _pack(self, found: _Found, folder: Path, stopped: threading.Event) -> SavedImage:
         try:
