@@ -19,10 +19,11 @@ from tests.servers.command import clean_environment
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 CONSOLES = [block for block in BLOCKS if block.language == "console"]
 RUN = sorted({block.page for block in CONSOLES if block.not_run is None})
-MOST_NOT_RUN = 10
+MOST_NOT_RUN = 12
 """Blocks of commands that say why no test runs them. A page that needs one more says so here, too."""
 
 _CALL = re.compile(r"\breplsync ((?:[a-z]+)(?:[^\n|;&`#<>]|\\\n)*)")
+EXPLANATIONS = sorted((ROOT / "replsync/explanations").glob("*.md"))
 COMMANDS: Any = command().commands
 
 
@@ -81,7 +82,7 @@ def test_the_tutorial_is_run_from_its_first_command_to_its_last() -> None:
 
 def calls() -> Iterator[tuple[str, str, list[str]]]:
     """Where a page names a command of replsync, which it is, and the options that it has there."""
-    for page in PAGES:
+    for page in (*PAGES, *EXPLANATIONS):
         code = [found[0] for found in re.finditer(r"(?ms)^```.*?^```$|`[^`\n]+`", page.read_text())]
         code = [part for part in code if not part.startswith("```console")]  # what they show isn't typed
         for part in (*code, *(line for block in blocks_of(page) for line, _ in block.commands)):
