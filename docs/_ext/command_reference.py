@@ -9,7 +9,7 @@ from replsync.cli.examples import EXAMPLES
 from replsync.cli.main import command
 
 _EXTRA = re.compile(r"(.*?) *\[([^\[\]]*)\]")  # the default, the bounds, and whether it is required
-_BAR = r"\|"  # in a table
+_TYPE = re.compile(r" <(?:path|text|list\[str\])>$")
 
 
 def commands() -> str:
@@ -33,13 +33,11 @@ def _command(found: Any, path: str) -> Iterator[str]:
     yield from ("```bash", *EXAMPLES[found.name], "```", "")
     for kind in ("argument", "option"):
         records = [one.get_help_record(context) for one in parameters if one.param_type_name == kind]
-        if records:
-            yield from (f"| {kind} | | |", "|---|---|---|")
-            yield from (_row(*record) for record in records)
-            yield ""
+        yield from (_item(*record) for record in records)
+        yield ""
 
 
-def _row(names: str, text: str) -> str:
+def _item(names: str, text: str) -> str:
     said = _EXTRA.fullmatch(text)
-    text, extra = (said[1], said[2]) if said else (text, "")
-    return f"| `{names.replace('|', _BAR)}` | {literal(text)} | {literal(extra)} |"
+    text, extra = (said[1], f" ({said[2]})") if said else (text, "")
+    return f"- `{_TYPE.sub('', names)}`: {literal(text + extra)}"

@@ -13,6 +13,7 @@ from docs._ext.schema_reference import ROOT, Part, schema_sections
 from replsync.cli.explaining import codes, explanation, title
 from replsync.manifest.schema import manifest_schema
 from replsync.plan.document_schema import plan_schema
+from replsync.render.report_json import report_schema
 
 DOCS = Path(__file__).parents[1]
 _MARK = re.compile(r"(?m)^<!-- generated: ([a-z-]+) -->$")
@@ -49,6 +50,11 @@ def plan() -> str:
     return "\n".join(schema_sections(plan_schema(), PLAN_PARTS))
 
 
+def report() -> str:
+    """Return a section for the report document."""
+    return "\n".join(schema_sections(report_schema(), {ROOT: Part("The document")}))
+
+
 def errors() -> str:
     """Return a section for each error, with its code as the anchor: the texts of `replsync explain`."""
     return "\n".join(map(_error, codes()))
@@ -81,6 +87,7 @@ def more_pages() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "manifest": manifest,
     "plan": plan,
+    "report": report,
     "commands": commands,
     "errors": errors,
     "error-list": error_list,

@@ -38,6 +38,8 @@ def turned(text: str, folder: Path, page: Path) -> str:
             file = file / "README.md"
         if not file.is_relative_to(DOCS):
             inside = _INSTEAD.get(str(file.relative_to(ROOT)))
+            if file == ROOT / "README.md":
+                hash_ = anchor = ""  # the start page has other sections
             if inside is None:
                 return found[0] if file.is_file() and file.suffix != ".md" else words
             file = DOCS / inside

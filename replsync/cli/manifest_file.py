@@ -12,7 +12,7 @@ from replsync.manifest.source_text import MAX_SIZE
 from replsync.oci.reference import Reference, is_path, is_tag
 from replsync.plan.planner import Target
 
-HINT = "name it with -f, or write one: the README begins with an example"
+HINT = "name it with -f, or write one: replsync init"
 _CLI_FILES = (".replicated", ".replicated.yaml")
 
 
