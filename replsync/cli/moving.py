@@ -1,6 +1,6 @@
 """`replsync retire` and `replsync restore`: one tag, in the manifest and in the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
@@ -15,7 +15,7 @@ from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import at_work, mentions_of
-from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError
+from replsync.errors import BlockedPlan, ChangedMeanwhile, InvalidInput, NotFound, RegistryError, UsageError
 from replsync.manifest.edit import NewTag, moved_to_retired, moved_to_tags
 from replsync.manifest.model import Image
 from replsync.manifest.read import ManifestFile, read_manifest
@@ -37,22 +37,29 @@ _UNATTENDED = "say --auto-approve, or --edit-only to change the manifest alone"
 
 
 def retire(
-    name: str, reason: str, even_if_referenced: bool, connection: Connection, edit_only: bool, shown: Shown
+    names: Sequence[str], reason: str, even_if_referenced: bool, connection: Connection, edit_only: bool, shown: Shown
 ) -> None:
-    """Move a tag to `retired`, and put a tombstone in its place."""
+    """Move tags of one manifest to `retired`, and put tombstones in their places."""
     if not edit_only:
         refuse_unattended("retire", shown.auto_approve, _UNATTENDED)
     members = read_all(connection.files)
-    member = member_with(name, members)
+    member = member_with(names[0], members)
     file = member.file
-    reference, image = tag_of(name, file)
+    for name in names[1:]:
+        if (other := member_with(name, members)) is not member:
+            raise UsageError(
+                f"retire: {names[0]} is a tag of {file.name}, and {name} one of {other.file.name}",
+                hint="retire the tags of one manifest at a time",
+            )
+    tags = tuple(dict.fromkeys(_Tag(*tag_of(name, file)) for name in names))
     others = tuple(one for one in members if one is not member)
 
     def edit(data: bytes) -> bytes:
-        tag = reference.tag or ""
-        return moved_to_retired(data, file.name, image, tag, reason, even_if_referenced=even_if_referenced)
+        for one in tags:
+            data = moved_to_retired(data, file.name, one.image, one.tag, reason, even_if_referenced=even_if_referenced)
+        return data
 
-    run(_move(_Move(file, reference, image, "retired", "restore", others), connection, edit, edit_only, shown))
+    run(_move(_Move(file, tags, "retired", "restore", others), connection, edit, edit_only, shown))
 
 
 def restore(name: str, connection: Connection, edit_only: bool, shown: Shown) -> None:
@@ -80,7 +87,7 @@ async def _restore(name: str, connection: Connection, edit_only: bool, shown: Sh
             hint=f"make it so with: replsync apply --target {image}:{reference.tag}",
         )
 
-    await _move(_Move(file, reference, image, "tags", "retire"), connection, edit, edit_only, shown)
+    await _move(_Move(file, (_Tag(reference, image),), "tags", "retire"), connection, edit, edit_only, shown)
 
 
 def _image(file: ManifestFile, name: str, reference: Reference) -> Image:
@@ -151,27 +158,44 @@ def _not_retired(reference: Reference, state: TagState) -> RegistryError:
 
 
 @dataclass(frozen=True)
+class _Tag:
+    """A tag, and the image in the manifest that it is of."""
+
+    reference: Reference
+    image: str
+
+    @property
+    def tag(self) -> str:
+        return self.reference.tag or ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.image}:{self.tag}"
+
+
+@dataclass(frozen=True)
 class _Move:
-    """A tag that moves to the list `to` of its image; `back` is the command for the other direction.
+    """Tags that move to the list `to` of their images; `back` is the command for the other direction.
 
     The releases of `others` count, too.
     """
 
     file: ManifestFile
-    reference: Reference
-    image: str
+    tags: tuple[_Tag, ...]
     to: Literal["tags", "retired"]
     back: str
     others: tuple[Member, ...] = ()
 
-    @property
-    def label(self) -> str:
-        return f"{self.image}:{self.reference.tag}"
+    def entries(self, tag: _Tag) -> Image:
+        """The tag's image as the manifest has it before the move; it was looked for already."""
+        return next(image for image in self.file.manifest.images if image.name == tag.image)
 
     @property
-    def entries(self) -> Image:
-        """The image as the manifest has it before the move; it was looked for already."""
-        return next(image for image in self.file.manifest.images if image.name == self.image)
+    def way_back(self) -> str | None:
+        """The command that takes it back; None for several tags, which a rollback takes back at once."""
+        if len(self.tags) > 1:
+            return None
+        return f"replsync {self.back} {self.tags[0].label}" + (" --reason REASON" if self.back == "retire" else "")
 
 
 async def _move(
@@ -184,13 +208,15 @@ async def _move(
     if edit_only:
         _write(path, old, new, move)
         if move.to == "retired":
-            _foretell(move, read_manifest(new, str(path)))
+            for tag in move.tags:
+                _foretell(move, tag, read_manifest(new, str(path)))
         return
     members = members_of([read_manifest(new, str(path))])
     async with at_work(connection, members, move.others) as workspace:
         async with asking(workspace.registries.client, shown) as asked:
-            plan = await workspace.plan(Scope(targets=(move.label,)), asked)
-        _refuse_unknown(move, plan)
+            plan = await workspace.plan(Scope(targets=tuple(tag.label for tag in move.tags)), asked)
+        for tag in move.tags:
+            _refuse_unknown(move, tag, plan)
         try:
             reviewed = await shown_and_approved(plan, members, shown)
         except Ends as end:
@@ -202,47 +228,48 @@ async def _move(
             return
         async with alone(reviewed.plan):
             _write(path, old, new, move)
-            back = f"replsync {move.back} {move.label}" + (" --reason REASON" if move.back == "retire" else "")
-            await carry_out(reviewed, members, workspace.registries, shown, back)
+            await carry_out(reviewed, members, workspace.registries, shown, move.way_back)
 
 
 def _lift(move: _Move) -> str:
     if move.to != "retired":
         return ""
-    if any(entry.tag == move.reference.tag for entry in move.entries.retired):
+    if any(entry.tag == tag.tag for tag in move.tags for entry in move.entries(tag).retired):
         return "; `even_if_referenced: true` in its entry retires what a release names"
     return "; --even-if-referenced retires what a release names"
 
 
-def _foretell(move: _Move, file: ManifestFile) -> None:
+def _foretell(move: _Move, tag: _Tag, file: ManifestFile) -> None:
     """Say on stderr what the plan will have to say of a tag that was retired in the manifest alone."""
-    if move.reference.tag not in _names(move.entries):
-        note = f"{move.file.name} did not list {move.label}: only the registry can say whether there is such a tag"
+    if tag.tag not in _names(move.entries(tag)):
+        note = f"{move.file.name} did not list {tag.label}: only the registry can say whether there is such a tag"
         log.say("note", f"note: {note}")
     (member,) = members_of([file])
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found
-    tombstone = Action(Kind.TOMBSTONE, move.image, move.reference, state, None, "")
+    tombstone = Action(Kind.TOMBSTONE, tag.image, tag.reference, state, None, "")
     (found,) = mentions_of([member], move.others)
     (guarded,) = protected([tombstone], file.manifest, member.target, found)
     if guarded.kind is Kind.BLOCKED:
         log.say("note", f"note: the plan will be blocked: {guarded.reason}", level="warning")
 
 
-def _refuse_unknown(move: _Move, plan: Plan) -> None:
+def _refuse_unknown(move: _Move, tag: _Tag, plan: Plan) -> None:
     """A tag that nobody knows is a slip of the pen: retired, it would only seem to be dealt with."""
-    image = move.entries
-    is_absent = all(action.kind is Kind.UNCHANGED and action.before is None for action in plan.actions)
-    if is_absent and move.reference.tag not in _names(image):
-        tags = ", ".join(tag.tag for tag in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
+    image = move.entries(tag)
+    actions = [action for action in plan.actions if action.reference == tag.reference]
+    is_absent = all(action.kind is Kind.UNCHANGED and action.before is None for action in actions)
+    if is_absent and tag.tag not in _names(image):
+        tags = ", ".join(one.tag for one in image.tags[:10]) + (", …" if len(image.tags) > 10 else "")
         raise InvalidInput(
-            f"retire {move.label}: neither {move.file.name} nor the registry has such a tag",
-            hint=f"check its name; {move.image} has {tags or 'no tags'}" + (_NEVER if image.select else ""),
+            f"retire {tag.label}: neither {move.file.name} nor the registry has such a tag",
+            hint=f"check its name; {tag.image} has {tags or 'no tags'}" + (_NEVER if image.select else ""),
         )
 
 
 def _write(path: Path, old: bytes, new: bytes, move: _Move) -> None:
     if new == old:
-        print(f"{clean(str(path))}: {move.label} is under `{move.to}` already", flush=True)
+        for tag in move.tags:
+            print(f"{clean(str(path))}: {tag.label} is under `{move.to}` already", flush=True)
         return
     if _bytes_of(path) != old:
         raise ChangedMeanwhile(
@@ -250,7 +277,8 @@ def _write(path: Path, old: bytes, new: bytes, move: _Move) -> None:
         )
     write_whole(path, new, "the manifest")
     pinned = ", pinned to what its tombstone replaced" if move.to == "tags" else ""
-    print(f"{clean(str(path))}: {move.label} is under `{move.to}` now{pinned}", flush=True)
+    for tag in move.tags:
+        print(f"{clean(str(path))}: {tag.label} is under `{move.to}` now{pinned}", flush=True)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -81,7 +81,7 @@ def apply(
 
 @app.command()
 def retire(
-    tag: options.TagName,
+    tag: options.TagNames,
     reason: options.Reason,
     even_if_referenced: options.EvenIfReferenced = False,
     file: options.File = options.DEFAULT_FILE,
@@ -95,9 +95,9 @@ def retire(
     log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
-    """Put a tombstone in a tag's place.
+    """Put tombstones in the places of tags.
 
-    In the manifest the tag moves from `tags` to `retired`.
+    In the manifest the tags move from `tags` to `retired`.
     """
     from replsync.cli.moving import retire
 
