@@ -62,6 +62,9 @@ EXAMPLES = {
 """By the command's name: lines to type."""
 
 FIRST = (
+    "replsync init                          # a first manifest, or",
+    "replsync import --app myapp worker api # one of what the registry has",
+    "replsync login                         # once",
     "replsync plan                          # what would change, and why",
     "replsync apply                         # make it so, after a question",
     "replsync COMMAND --help                # each has examples of its own",

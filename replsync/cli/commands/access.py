@@ -81,7 +81,7 @@ def login(
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
 ) -> None:
-    """Sign in to a registry, and keep the credential where Docker does.
+    """Sign in, and keep the credential where Docker does.
 
     It asks for what no option says. The registry is asked first: a credential that it refuses is not kept.
     """

@@ -127,7 +127,7 @@ def lock(
 
 @app.command()
 def schema(document: options.Document = options.DocumentName.MANIFEST) -> None:
-    """Print the JSON Schema of the manifest, of the plan, or of the report."""
+    """Print the JSON Schema of manifest, plan or report."""
     from replsync.cli.schemas import print_schema
 
     print_schema(document)

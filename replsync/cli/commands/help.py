@@ -16,7 +16,7 @@ Codes = Annotated[
 
 @app.command()
 def explain(codes: Codes = NO_CODES, no_color: options.NoColor = False) -> None:
-    """Explain an error: what it means, what it comes from, what to do.
+    """Say what an error means, and what to do about it.
 
     Offline. The same is in the documentation's reference.
     """
