@@ -58,7 +58,7 @@ class Block:
     def commands(self) -> list[tuple[str, str]]:
         """The commands of a console block, each with the output that the page shows for it."""
         found: list[tuple[str, str]] = []
-        for part in re.split(r"(?m)^\$ ", self.text)[1:]:
+        for part in re.split(r"(?m)^\$ ", self.text)[1:] if self.language == "console" else ():
             command = re.match(r"(?:.*\\\n)*.*\n?", part)
             assert command
             found.append((command[0].strip(), part[command.end() :]))

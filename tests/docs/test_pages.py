@@ -17,9 +17,9 @@ from tests.docs.pages import PAGES, ROOT, Block, Shell, blocks_of, is_as_shown
 from tests.servers.command import clean_environment
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-CONSOLES = [block for block in BLOCKS if block.language == "console"]
+CONSOLES = [block for block in BLOCKS if block.commands]
 RUN = sorted({block.page for block in CONSOLES if block.not_run is None})
-MOST_NOT_RUN = 12
+MOST_NOT_RUN = 13
 """Blocks of commands that say why no test runs them. A page that needs one more says so here, too."""
 
 _CALL = re.compile(r"\breplsync ((?:[a-z]+)(?:[^\n|;&`#<>]|\\\n)*)")
@@ -53,7 +53,7 @@ def test_the_commands_of_a_page_do_what_it_shows(shell: Shell, page: Path) -> No
     for block in blocks_of(page):
         if block.file:
             shell.write(block.file, block.text)
-        elif block.language == "console" and block.not_run is None:
+        elif block.commands and block.not_run is None:
             *others, last = block.commands
             for line, shown in others:
                 run(shell, block, line, shown, 0)
