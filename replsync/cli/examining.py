@@ -5,7 +5,9 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from replsync.render.harmless import clean
 
 _SYMBOLS = {Verdict.OK: "ok", Verdict.WARNING: "!!", Verdict.FAILED: "fail", Verdict.SKIPPED: "--"}
 _HERE = "this machine"
+_INDENT = 20
+"""Columns before what a finding says."""
 _LITTLE_ROOM = 2 * 1000**3
 _SIGN_IN = 4
 _FAILED = 1
@@ -64,9 +68,21 @@ async def _shown(findings: AsyncIterator[Finding], format: PlainFormatName) -> l
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    yield f"  {_SYMBOLS[finding.verdict]:<4}  {finding.check:<11} {clean(finding.said)}"
+    first, *others = _folded(clean(finding.said))
+    yield f"  {_SYMBOLS[finding.verdict]:<4}  {finding.check:<11} {first}"
+    yield from (f"{'':<{_INDENT}}{line}" for line in others)
     if finding.hint:
-        yield f"        {'':<11} next: {clean(finding.hint)}"
+        first, *others = _folded(f"next: {clean(finding.hint)}")
+        yield f"{'':<{_INDENT}}{first}"
+        yield from (f"{'':<{_INDENT}}      {line}" for line in others)
+
+
+def _folded(text: str) -> list[str]:
+    """The lines of a text for the terminal's width; one line where there is no terminal."""
+    if not sys.stdout.isatty():
+        return [text]
+    width = max(shutil.get_terminal_size().columns - _INDENT - len("next: "), 30)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _summary(found: Sequence[Finding]) -> str:

@@ -30,9 +30,10 @@ _ANY_NAME = "replsync"
 _REFUSED = "check the user name, and the token or password; a token that was taken back is refused, too"
 _HUB = ("index.docker.io", "registry-1.docker.io", "hub.docker.com")
 _MENU = """Sign in to {host} with
-  1  a user API token and your email (recommended)
-  2  a service account's token; a team's token, too, but those are deprecated: none can be made any more
-  3  your email and the password of the Vendor Portal; a token is better: it can be taken back by itself"""
+  1  your email and a user API token (recommended)
+  2  a service account's token (or a team's, which are deprecated)
+  3  your email and your Vendor Portal password (a token is better:
+     it can be taken back by itself)"""
 _WAYS = {"": Way.USER_TOKEN, "1": Way.USER_TOKEN, "2": Way.SERVICE_ACCOUNT, "3": Way.PASSWORD}
 
 
@@ -51,7 +52,7 @@ def sign_in(host: str | None, way: Way | None, username: str | None, from_stdin:
     if not was_checked:
         _note(f"{registry} lets everybody in at its door, so that it is not known whether the credential is right")
     if place.is_plain:
-        _note("the file holds it unencrypted; a credential helper would keep it safer (`credsStore` in that file)")
+        _note("the file holds it unencrypted; a credential helper (`credsStore` there) is safer")
     for narrower in storage.narrower(registry):
         _note(f"{narrower} is for a part of {registry}, and goes before it there")
     if token_credential(registry, os.environ):

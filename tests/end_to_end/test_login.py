@@ -362,7 +362,7 @@ def test_at_a_terminal_it_asks_which_way_who_and_the_secret(
         answer(asked, "Email: ", "ann@example.com")
         answer(asked, "User API token (not shown): ", CANARY)
         assert asked.ended() == 0, asked.output
-    assert "a team's token, too, but those are deprecated" in asked.output
+    assert "(or a team's, which are deprecated)" in asked.output
     assert_no_secret(asked.output)
     assert signed_in(config) == {locked.host: f"ann@example.com:{CANARY}"}
 

@@ -1,5 +1,6 @@
 """Signing in, as far as it needs no socket."""
 
+import base64
 import json
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +13,7 @@ from replsync.registry.credentials import Credential
 from replsync.registry.sign_in import (
     Challenge,
     basic_header,
+    granted,
     may_send,
     parse_challenges,
     read_token,
@@ -250,3 +252,40 @@ def test_a_token_server_with_http_is_refused_for_a_registry_with_https() -> None
 
 def test_basic_sign_in_is_utf_8() -> None:
     assert basic_header(Credential("ann", "pässword", "x")) == "Basic YW5uOnDDpHNzd29yZA=="
+
+
+def jwt(claims: object) -> bytes:
+    """An answer with a token in JWT's form; its signature is none."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return json.dumps({"token": f"e30.{payload}.x"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "rights"),
+    [
+        (b'{"token": "t", "scope": "repository:app/worker:pull"}', {"app/worker": {"pull"}}),
+        (b'{"token": "t", "scope": "repository:a:pull repository:a:push"}', {"a": {"pull", "push"}}),
+        (b'{"token": "t", "scope": ""}', {}),
+        (
+            jwt({"access": [{"type": "repository", "name": "a/b", "actions": ["pull", "push"]}]}),
+            {"a/b": {"pull", "push"}},
+        ),
+        (jwt({"access": [{"type": "registry", "name": "catalog", "actions": ["*"]}]}), {}),
+        (jwt({"access": []}), {}),
+        (jwt({}), None),
+        (jwt({"access": None}), None),
+        (jwt({"access": [{"type": "repository"}]}), None),
+        (b'{"token": "opaque"}', None),
+        (b'{"access_token": "a.b.c"}', None),
+        (b"[]", None),
+        (b"\xff", None),
+    ],
+)
+def test_what_a_token_allows_is_read_where_it_says_so(body: bytes, rights: dict[str, set[str]] | None) -> None:
+    assert granted(body) == rights
+
+
+@given(st.binary())
+def test_any_answer_can_be_looked_at_for_rights(body: bytes) -> None:
+    granted(body)
+    granted(json.dumps({"token": body.decode(errors="replace")}).encode())

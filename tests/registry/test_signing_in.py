@@ -98,6 +98,19 @@ async def test_a_403_is_a_refusal_that_is_not_tried_again(scripted: Scripted) ->
     assert len(scripted.received) == 1
 
 
+async def test_what_to_do_about_a_403_depends_on_what_was_to_be_done(scripted: Scripted) -> None:
+    scripted.on(MANIFEST, refusal(403, "DENIED"))
+    scripted.on(MANIFEST.replace("GET", "PUT"), refusal(403, "DENIED"))
+    async with open_client({scripted.host: ANN}) as client:
+        with pytest.raises(PermissionDenied) as reading:
+            await client.fetch(tag(scripted.host))
+        with pytest.raises(PermissionDenied) as pushing:
+            await client.put(tag(scripted.host), IMAGE.manifest, OCI_MANIFEST)
+    assert "may not read here" in str(reading.value.hint)
+    assert "customer's licence" in str(pushing.value.hint)
+    assert f"replsync login {scripted.host}" in str(pushing.value.hint)
+
+
 async def test_netrc_is_not_read(
     scripted: Scripted, client: RegistryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
