@@ -79,7 +79,8 @@ def test_a_tag_that_a_release_names_is_not_retired(workplace: Workplace, there: 
     assert action["reason"].startswith("a release names this tag: kots/app.yaml:8; ")
     as_text = workplace.run("plan")
     assert as_text.returncode == 7
-    assert f"  ! {there.host}/{workplace.app}/worker:1.9\n      {action['reason']}\n" in as_text.stdout
+    why, _, move = action["reason"].partition("; ")
+    assert f"  ! {there.host}/{workplace.app}/worker:1.9\n      {why}\n      next: {move}\n" in as_text.stdout
 
 
 def test_a_blocked_retirement_writes_nothing(workplace: Workplace, there: RegistryServer, skopeo: Skopeo) -> None:
