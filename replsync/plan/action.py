@@ -79,6 +79,10 @@ class ByteCount:
     mount: int = 0
 
 
+_STILL_WHY = ("it has ", "there is ", "there are ", "the credential is ")
+"""How what goes on behind a semicolon begins that is no next move: what a source has instead, and who was refused."""
+
+
 @dataclass(frozen=True)
 class Action:
     """One tag's row of a plan.
@@ -128,6 +132,6 @@ class Action:
         depth = 0
         for at, character in enumerate(self.reason):
             depth += (character == "(") - (character == ")" and depth > 0)
-            if depth == 0 and self.reason.startswith("; ", at):
+            if depth == 0 and self.reason.startswith("; ", at) and not self.reason.startswith(_STILL_WHY, at + 2):
                 return self.reason[:at], self.reason[at + 2 :]
         return self.reason, ""

@@ -323,7 +323,7 @@ def test_what_is_no_archive_blocks_with_a_next_move(place: Place) -> None:
     )
     planned = place.workplace.run("plan")
     assert planned.returncode == 7
-    assert "read missing: No such file or directory; check the source's path" in planned.stdout
+    assert "read missing: No such file or directory\n      next: check the source's path" in planned.stdout
     assert "oci-archive:text.tar: it is no tar" in planned.stdout
     assert "docker-archive:text.tar:docker.io/library/worker:3: it is no tar" in planned.stdout
     assert "Traceback" not in planned.stdout + planned.stderr

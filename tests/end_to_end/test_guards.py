@@ -53,7 +53,7 @@ def test_a_source_that_was_retired_is_not_copied_over_a_live_tag(
     workplace.write(target, {"name": "worker", "mutable": ["latest"], "tags": [latest], "retired": retired})
     done = workplace.run("plan")
     assert done.returncode == 7
-    assert "was retired: CVE-1; name another source" in done.stdout
+    assert "was retired: CVE-1\n      next: name another source" in done.stdout
 
 
 def test_a_tombstone_waits_for_the_tags_of_its_image(

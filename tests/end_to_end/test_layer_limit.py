@@ -61,7 +61,7 @@ def test_a_layer_over_the_limit_blocks_the_plan_and_nothing_is_sent(place: Place
         done = place.workplace.run(*command)
         assert done.returncode == 7, done.stderr
         assert f"/worker:2\n      layer {short(BIG.layers[0])} (3.0 MB) is larger than" in done.stdout
-        assert f"policy.max_layer_size, 2.0 MB; {NEXT}\n" in done.stdout
+        assert f"policy.max_layer_size, 2.0 MB\n      next: {NEXT}\n" in done.stdout
         assert "Plan: 1 to create; 1 blocked.\n" in done.stdout
     assert writes(place.sandbox) == []
 

@@ -248,7 +248,9 @@ def test_a_blob_that_the_sandbox_lost_is_blocked(
     workplace.env["REPLICATED_API_TOKEN"] = server.credentials.password
     ran = run_one_of_each(Place(server.host, server.credentials, workplace))
     (data / "blobs" / digest_of(OTHER.layers[-1]).replace(":", "/")).unlink()
-    assert_blocked(ran, ran.place.roll_back(ran.journal), "can't be read from the registry any more; push it again")
+    assert_blocked(
+        ran, ran.place.roll_back(ran.journal), "can't be read from the registry any more\n      next: push it again"
+    )
     assert ran.place.tags() == ran.after
 
 

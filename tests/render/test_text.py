@@ -321,6 +321,21 @@ def test_a_path_is_shown_without_detours() -> None:
     assert "      from oci:lay:1\n" in plan_text(plan(action(listing(), Absent(), detour)))
 
 
+@pytest.mark.parametrize(
+    ("reason", "why", "move"),
+    [
+        ("a; b; c", "a", "b; c"),
+        ("a (DENIED: x; y); b", "a (DENIED: x; y)", "b"),
+        ("it has no image '1'; there is '2'; name one", "it has no image '1'; there is '2'", "name one"),
+        ("a", "a", ""),
+    ],
+)
+def test_the_next_move_of_a_blocked_tag_is_told_from_its_reason(reason: str, why: str, move: str) -> None:
+    (blocked, *_) = many(1, there="old").actions
+    one = replace(blocked, reason=reason)
+    assert (one.why, one.next_move) == (why, move)
+
+
 _WORDS = st.text(st.sampled_from("ab `;,日é\u0301") | st.characters(), max_size=60)
 
 
