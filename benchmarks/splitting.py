@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="replsync-bench-", dir=options.work) as name:
         work = Path(name)
         plain, packed, parts = work / "layer.tar", work / "layer", work / "parts"
-        diff_id, files = _make(plain, options.files, options.size)
+        diff_id, files = _make(plain, options.files, options.size, options.limit // 2)
         gzip_seconds = _gzip(plain, packed)
         size = plain.stat().st_size
         plain.unlink()
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         watched = _Disk(parts)
         begun = time.monotonic()
         command = [sys.executable, "-m", "benchmarks.splitting", f"--limit={options.limit}", "--split"]
-        done = subprocess.run([*command, str(packed), diff_id], check=True, capture_output=True, text=True)
+        done = subprocess.run([*command, str(packed), diff_id], check=True, stdout=subprocess.PIPE, text=True)
         seconds = time.monotonic() - begun
         figures = {
             "files": files,
@@ -76,14 +76,19 @@ def _peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def _make(path: Path, folder: Path, least: int) -> tuple[Digest, int]:
-    """Write a tar of the files below `folder`, again and again until it has `least` bytes."""
+def _make(path: Path, folder: Path, least: int, largest: int) -> tuple[Digest, int]:
+    """Write a tar of the files below `folder`, again and again until it has `least` bytes.
+
+    Files of more than `largest` bytes are left out: a file is never split, and a browser has one of 300 MB.
+    """
     files = 0
     with path.open("wb") as file, tarfile.open(fileobj=file, mode="w|", bufsize=_PIECE) as archive:
         for turn in range(1_000):
             for one in _files(folder):
                 if file.tell() >= least:
                     break
+                if one.stat().st_size > largest:
+                    continue
                 archive.add(one, f"{turn}/{one.relative_to(folder)}", recursive=False)
                 files += 1
     hasher = hashlib.sha256()

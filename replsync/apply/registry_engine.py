@@ -80,7 +80,7 @@ class RegistryEngine:
         """Copy an image with everything below it."""
         async with AsyncExitStack() as stack:
             if isinstance(recipe.source, DaemonSource | SavedSource | BuildSource):
-                with waits("for its turn to be exported"):
+                with waits("for an export before it"):
                     await stack.enter_async_context(self._exports)
             image = await stack.enter_async_context(self._sources.of(recipe).open())
             await self._push(image, target, sent, waits)
@@ -172,7 +172,7 @@ class RegistryEngine:
         source = image.repository.host if image.repository else None
         async with AsyncExitStack() as stack:
             place = self._client.transfer(source, repository.host, lambda: self._wanted[blob.digest])
-            with waits("for its turn among the large layers"):
+            with waits("for a place among the large layers"):
                 await stack.enter_async_context(place)
             # It may have got there in an earlier run, of which no tag tells.
             if not await self._blobs.look(repository, blob.digest):

@@ -7,12 +7,13 @@ from pathlib import Path
 from replsync.apply.freshness import carried_out_before
 from replsync.cli import log
 from replsync.cli.carrying_out import Reviewed, alone, carry_out, nothing_done, show, shown_and_approved
+from replsync.cli.manifests import read_all
 from replsync.cli.options import Connection, EngineName, FormatName, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, read_saved
 from replsync.cli.terminal import refuse_unattended
-from replsync.cli.workspace import connected, opened
+from replsync.cli.workspace import at_work, connected
 from replsync.plan.claims import Member
 from replsync.plan.document import plan_digest
 from replsync.plan.report import Done, Report
@@ -23,8 +24,9 @@ ALREADY_IN_PART = "This part of the plan is already applied: every tag of it is 
 
 def plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
     """Make a plan, show it, ask, carry it out, and say what became of it."""
+    members = read_all(connection.files)  # first: what is wrong with a manifest is wrong whoever approves
     refuse_unattended("apply", shown.auto_approve, "plan --out FILE, then apply FILE; or apply --auto-approve")
-    run(_plan_and_apply(connection, scope, shown))
+    run(_plan_and_apply(connection, members, scope, shown))
 
 
 def apply_saved(path: Path, connection: Connection, targets: Sequence[str], shown: Shown) -> None:
@@ -37,8 +39,8 @@ def apply_saved(path: Path, connection: Connection, targets: Sequence[str], show
     run(_apply(reviewed, replace(connection, engine=EngineName(plan.engine)), members, shown))
 
 
-async def _plan_and_apply(connection: Connection, scope: Scope, shown: Shown) -> None:
-    async with opened(connection) as workspace:
+async def _plan_and_apply(connection: Connection, members: tuple[Member, ...], scope: Scope, shown: Shown) -> None:
+    async with at_work(connection, members) as workspace:
         async with asking(workspace.registries.client, shown) as asked:
             plan = await workspace.plan(scope, asked)
         reviewed = await shown_and_approved(plan, workspace.members, shown)

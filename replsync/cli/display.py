@@ -13,12 +13,11 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
 
-from replsync.cli.course import Course
+from replsync.cli.course import Course, time_text
+from replsync.manifest.byte_size import size_text
 from replsync.plan.action import Action
 from replsync.plan.document import Plan
 from replsync.plan.report import Outcome
@@ -55,7 +54,7 @@ class Display(Course):
         self._tasks: dict[Action, TaskID] = {}
         self._shown_at = 0.0
         self.progress = _Shown(self, console)
-        self._all = self.progress.add_task(self._title(), total=self.total or None)
+        self.all = self.progress.add_task(self._title(), total=self.total or None)
 
     def sent(self, action: Action, size: int) -> None:
         """Move the bars."""
@@ -65,7 +64,7 @@ class Display(Course):
             total = (action.bytes and action.bytes.upload) or None
             is_seen = len(self._tasks) < self._bars
             self._tasks[action] = self.progress.add_task(f"  {name}", total=total, visible=is_seen)
-        for task in (self._tasks[action], self._all):
+        for task in (self._tasks[action], self.all):
             self.progress.advance(task, size)
             bar = self.progress.tasks[self.progress.task_ids.index(task)]
             if bar.total is not None and bar.completed > bar.total:  # see `Course.total`
@@ -80,7 +79,7 @@ class Display(Course):
             self.progress.remove_task(self._tasks.pop(outcome.action))
             for task in list(self._tasks.values())[: self._bars]:
                 self.progress.update(task, visible=True)
-        self.progress.update(self._all, description=self._title())
+        self.progress.update(self.all, description=self._title())
         # Not wrapped: in the middle of a registry's words a line would begin.
         self.progress.console.print(outcome_line(outcome, self._name), markup=False, highlight=False, soft_wrap=True)
         self.tick()
@@ -107,6 +106,22 @@ class _Bytes(DownloadColumn):
         return super().render(task) if task.total or task.completed else Text()
 
 
+class _Pace(ProgressColumn):
+    """The rate of all together and the time left: of one tag they jump about, since layers come in bursts."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    def render(self, task: Task) -> Text:
+        """Nothing for a single tag."""
+        if task.id != self._display.all or not self._display.sent_bytes:
+            return Text()
+        left = self._display.seconds_left
+        rate = f"{size_text(int(self._display.rate))}/s"
+        return Text(rate if left is None else f"{rate}, {time_text(left)}", style="cyan")
+
+
 class _Shown(Progress):
     """The bars, and what is to be said below them."""
 
@@ -115,11 +130,12 @@ class _Shown(Progress):
         columns: list[ProgressColumn] = [
             SpinnerColumn("line"),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
+            # Not in rich's own colours, which are the red of something wrong.
+            BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
             _Bytes(),
         ]
         if console.width >= _NARROW:
-            columns += [TransferSpeedColumn(), TimeRemainingColumn()]
+            columns.append(_Pace(display))
         # Frames are drawn by `Display` alone: with rich's own thread lines got lost between them.
         super().__init__(*columns, console=console, transient=True, auto_refresh=False, expand=True)
 

@@ -34,9 +34,8 @@ def write_whole(path: Path, data: bytes, what: str, *, mode: int | None = None) 
         else:
             _replace(Path(os.path.realpath(path)), data, mode)  # what a link points at, not the link
     except OSError as error:
-        raise MachineError(
-            f"write {what} {path}: {error.strerror}", hint="nothing was changed; make room or name another place"
-        ) from error
+        mend = "make its folder first" if isinstance(error, FileNotFoundError) else "make room or name another place"
+        raise MachineError(f"write {what} {path}: {error.strerror}", hint=f"nothing was changed; {mend}") from error
 
 
 def _replace(path: Path, data: bytes, mode: int | None) -> None:

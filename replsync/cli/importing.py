@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replsync.cli import log
 from replsync.cli.files import read_whole, write_whole
 from replsync.cli.manifest_file import application, target_of
 from replsync.cli.options import Connection, Shown
@@ -13,7 +14,15 @@ from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.schemas import write_schema_beside
 from replsync.cli.workspace import TOKEN, settings_of, token_credential
-from replsync.errors import ChangedMeanwhile, InvalidInput, NotFound, PartialFailure, ReplsyncError, UsageError
+from replsync.errors import (
+    ChangedMeanwhile,
+    InvalidInput,
+    NotFound,
+    PartialFailure,
+    RegistryError,
+    SignInError,
+    UsageError,
+)
 from replsync.manifest.adopting import Adopted, new_manifest, with_adopted
 from replsync.manifest.model import DEFAULT_REGISTRY, Image, Transfer
 from replsync.manifest.read import ManifestFile, read_manifest
@@ -29,7 +38,10 @@ from replsync.render.harmless import clean
 from replsync.survey.adopting import CHART, Found, look_around
 
 STDOUT = Path("-")
+_STILL_UNLISTED = "what was left out is unlisted there: look at it first where policy.unlisted says tombstone"
 _NAMED = 10
+_NO_LIST = (400, 403, 404, 405)
+"""What registries answer that have no list of repositories, or keep it to themselves."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +63,15 @@ def import_tags(wish: Wish, connection: Connection, no_color: bool) -> None:
     names = tuple(dict.fromkeys(_name(one, target) for one in wish.images))
     images = {image.name: image for image in file.manifest.images} if file else {}
     transfer = file.manifest.transfer if file else Transfer()
+    if known := [name for name in images if wish.mutable and (name in names or not names)]:
+        log.say("note", f"note: --mutable is for new images, and not for {_some(known)}")
     found = run(_look(wish, target, names, images, connection, transfer, Shown(no_color=no_color)))
     adopted = [one for some in found if (one := some.adopted)]
     said = sys.stderr if wish.file == STDOUT else sys.stdout
     print(f"{target.registry}/{target.app}", file=said)
     for line in _lines(found):
         print(clean(line), file=said)
-    _write(wish, target, old, adopted)
+    _write(wish, target, old, adopted, is_all=not any(one.unfit or one.unreadable for one in found))
     unread = sum(len(one.unreadable) for one in found)
     if unread:
         raise PartialFailure(
@@ -85,7 +99,7 @@ def _target(wish: Wish, file: ManifestFile | None) -> Target:
             if given not in (None, there):
                 raise UsageError(
                     f"import: {file.name} is for the {option} {there}, not {given}",
-                    hint="name another file with --file",
+                    hint=f"name another file with --file, or change `{option}` in this one",
                 )
         return target
     lack, hint = "no --app is given", "say --app YOUR-APPLICATION-SLUG, or set REPLICATED_APP"
@@ -118,7 +132,7 @@ async def _look(
         client = RegistryClient(transport, credentials, settings_of(connection, [transfer]))
         async with asking(client, shown):
             await client.ping(target.registry)
-            wanted = names or await _every_name(target, client, transport)
+            wanted = names or _fit(await _every_name(target, client, transport))
             found = await together(
                 look_around(client, target.repository(name), name, images.get(name), wish.mutable) for name in wanted
             )
@@ -137,16 +151,25 @@ async def _every_name(target: Target, client: RegistryClient, transport: Transpo
         return await image_names(transport, api_origin(os.environ), token, target.app)
     try:
         paths = await client.repositories(target.registry, target.app)
-    except ReplsyncError as error:
+    except (RegistryError, SignInError) as error:
+        if isinstance(error, RegistryError) and error.status not in _NO_LIST:
+            raise
+        api = "" if token else f"; or set {TOKEN}, with which Replicated's Vendor API is asked"
         raise UsageError(
             f"import: {target.registry} doesn't say which images there are",
-            hint=f"name them: replsync import --app {target.app} worker api; or set {TOKEN}, with which "
-            "Replicated's Vendor API is asked",
+            hint=f"name them: replsync import --app {target.app} worker api{api}",
         ) from error
     return tuple(path.removeprefix(f"{target.app}/") for path in paths)
 
 
-def _write(wish: Wish, target: Target, old: bytes | None, adopted: Sequence[Adopted]) -> None:
+def _fit(names: Sequence[str]) -> tuple[str, ...]:
+    """Those that are names of images: what another program says is looked at first."""
+    if unfit := [name for name in names if not is_path(name)]:
+        log.say("note", f"note: left out what is listed and is no image's name: {_some(unfit)}")
+    return tuple(name for name in names if is_path(name))
+
+
+def _write(wish: Wish, target: Target, old: bytes | None, adopted: Sequence[Adopted], *, is_all: bool) -> None:
     path = wish.file
     if not adopted:
         if old is None:
@@ -174,7 +197,8 @@ def _write(wish: Wish, target: Target, old: bytes | None, adopted: Sequence[Adop
     if old is None:
         write_schema_beside(path)
     option = "" if path == Path("replicated-images.yaml") else f" -f {clean(str(path))}"
-    print(f"next: replsync plan{option}    # shows no changes; then commit the file, and give images a `source`")
+    shows = "shows no changes; then commit the file, and give images a `source`" if is_all else _STILL_UNLISTED
+    print(f"next: replsync plan{option}    # {shows}")
 
 
 def _checked(target: Target, adopted: Sequence[Adopted], name: str) -> bytes:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Literal
 
 from replsync.cli.clock import now_exactly
+from replsync.cli.terminal import folded
 from replsync.plan.escaping import harmless
 from replsync.render.harmless import clean
 
@@ -38,7 +39,7 @@ def say(event: str, text: str, *, level: Level = "info", **fields: object) -> No
         tell(event, level=level, message=text, **fields)
     else:
         with suppress(BrokenPipeError):  # a log that nobody reads any more is no reason to stop
-            print(clean(text), file=sys.stderr, flush=True)
+            print(folded(clean(text), hanging="  "), file=sys.stderr, flush=True)
 
 
 def tell(event: str, *, level: Level = "info", **fields: object) -> None:

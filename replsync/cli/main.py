@@ -16,6 +16,7 @@ from replsync.cli import completing, log, options
 from replsync.cli.app import app
 from replsync.cli.commands import access, changes, completion, files, help, rehearsal  # noqa: A004 - the module of that subject
 from replsync.cli.examples import EXAMPLES, with_examples
+from replsync.cli.terminal import folded
 from replsync.errors import InvalidInput, MachineError, ReplsyncError, SeveralInvalid, UsageError
 from replsync.manifest.faults import InvalidManifest
 from replsync.render.harmless import clean_lines
@@ -101,12 +102,27 @@ def _run() -> int:
     except ReplsyncError as error:
         return _say(error.message, error.hint, error.exit_code, error.code)
     except options.WRONG_USAGE as error:
-        path = error.ctx.command_path if error.ctx else "replsync"
-        said = error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be")
-        return _say(said, f"{path} --help", USAGE, UsageError.code)
+        return _say(*_usage(error), USAGE, UsageError.code)
     except KeyboardInterrupt:
+        if sys.stderr.isatty() and not log.is_json():
+            print(file=sys.stderr)  # the cursor stands behind a question, or behind ^C
         go_on = "no tag is half-made: run the same command again to go on"
         return _say("interrupted", go_on, INTERRUPTED, "interrupted")
+
+
+def _usage(error: typer.BadParameter) -> tuple[str, str]:
+    """What is wrong with the command line, on one line, and where the help on it is."""
+    message = " ".join(
+        error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be").split()
+    )
+    name = next((word for word in sys.argv[1:2] if word in command().commands), "")
+    hint = f"{error.ctx.command_path if error.ctx else f'replsync {name}'.strip()} --help"
+    takes_files = error.ctx and any(one.name == "file" for one in error.ctx.command.params)
+    if message.startswith("Got unexpected extra argument") and name in ("login", "logout"):
+        message = "Got unexpected extra arguments"  # not shown: one may be a password
+    elif message.startswith("Got unexpected extra argument") and takes_files:
+        hint = f"a manifest is named with -f FILE; see {hint}"
+    return message, hint
 
 
 def _tell_ci(ci: options.CiName, error: ReplsyncError) -> None:
@@ -136,8 +152,9 @@ def _say_next(message: str, hint: str | None, code: int, about: str) -> None:
     if log.is_json():
         log.tell("error", level="error", message=message, next=hint, exit_code=code, code=about)
         return
-    for line in (f"replsync: {message}", *([f"  next: {hint}"] if hint else [])):
-        print(clean_lines(line), file=sys.stderr)
+    for first, text in (("replsync: ", message), ("  next: ", hint or "")):
+        for number, line in enumerate(clean_lines(text).split("\n") if text else ()):
+            print(folded(line, "" if number else first, "    "), file=sys.stderr)
 
 
 def _say_more(about: Sequence[str]) -> None:

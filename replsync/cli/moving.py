@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -242,7 +243,9 @@ def _lift(move: _Move) -> str:
 def _foretell(move: _Move, tag: _Tag, file: ManifestFile) -> None:
     """Say on stderr what the plan will have to say of a tag that was retired in the manifest alone."""
     if tag.tag not in _names(move.entries(tag)):
-        note = f"{move.file.name} did not list {tag.label}: only the registry can say whether there is such a tag"
+        near = get_close_matches(tag.tag, _names(move.entries(tag)), 1, 0.8)
+        slip = f"; did you mean {near[0]}? Then take the new line out of `retired`" if near else ""
+        note = f"{move.file.name} did not list {tag.label}: only the registry can say whether there is such a tag{slip}"
         log.say("note", f"note: {note}")
     (member,) = members_of([file])
     state = State("image", None)  # which image isn't asked: only a release that names the tag is found

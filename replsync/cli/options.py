@@ -178,7 +178,9 @@ SavedPlan = Annotated[Path, typer.Argument(metavar="PLAN", help="A file that `pl
 SomePlan = Annotated[
     Path | None, typer.Argument(metavar="PLAN", help="A file that `plan --out` wrote: do exactly that.")
 ]
-Journal = Annotated[Path, typer.Argument(metavar="JOURNAL", help="A file of .replsync/journal.")]
+Journal = Annotated[
+    Path | None, typer.Argument(metavar="JOURNAL", help="A file of .replsync/journal; without, the last is named.")
+]
 TagNames = Annotated[list[str], typer.Argument(metavar="IMAGE:TAG", help="As in the manifest: worker:1.9.3")]
 TagName = Annotated[str, typer.Argument(metavar="IMAGE:TAG", help="As in the manifest: worker:1.9.3")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, and what to use instead: whoever runs the image reads it.")]

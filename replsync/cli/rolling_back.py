@@ -1,11 +1,13 @@
 """`replsync rollback`."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from replsync.apply.journal_file import SUFFIX
 from replsync.cli.carrying_out import alone, carry_out, show, shown_and_approved
-from replsync.cli.journals import entries_of
+from replsync.cli.journals import entries_of, journal_folder
 from replsync.cli.lock_file import lock_digest
 from replsync.cli.manifests import read_all
 from replsync.cli.options import Connection, Scope, Shown
@@ -14,7 +16,7 @@ from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, save
 from replsync.cli.terminal import refuse_unattended
 from replsync.cli.workspace import Part, Workspace, at_work, mentions_of
-from replsync.errors import InvalidInput
+from replsync.errors import InvalidInput, UsageError
 from replsync.plan.claims import Claims, Member
 from replsync.plan.document import Plan
 from replsync.plan.guarding import protected
@@ -27,12 +29,27 @@ from replsync.survey.looking_back import look_back
 _STILL_LISTED = "a rollback leaves the manifest alone: where it still says so, the next plan wants the changes again"
 
 
-def roll_back(journal: Path, connection: Connection, scope: Scope, out: Path | None, shown: Shown) -> None:
+def roll_back(journal: Path | None, connection: Connection, scope: Scope, out: Path | None, shown: Shown) -> None:
     """Plan the way back, show it, and carry it out, or save it."""
+    if journal is None:
+        raise _unnamed(connection)
     if not out:
         refuse_unattended("rollback", shown.auto_approve, "look at it with --out FILE, or say --auto-approve")
     made = changes(entries_of(journal))
     run(_roll_back(journal, made, connection, scope, out, shown))
+
+
+def _unnamed(connection: Connection) -> UsageError:
+    """Which run is to be taken back is for the user to say; the last one is named."""
+    folders = {journal_folder(Path(member.file.name)) for member in read_all(connection.files)}
+    found = [path for folder in folders for path in folder.glob(f"*{SUFFIX}")]
+    last = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    hint = (
+        f"the last one: replsync rollback {shlex.quote(str(last))}"
+        if last
+        else "there is no journal beside the manifest"
+    )
+    return UsageError("rollback: no journal is named", hint=hint)
 
 
 async def _roll_back(

@@ -79,7 +79,8 @@ def _registry(host: str | None, files: Sequence[Path]) -> tuple[str, bool]:
     if host is not None:
         if not is_host(host):
             raise UsageError(
-                f"{host[:150]!r} is not a registry's host", hint="write it as HOST or HOST:PORT, without https://"
+                f"{host.rpartition('@')[2][:150]!r} is not a registry's host",
+                hint="write it as HOST or HOST:PORT, without https://",
             )
         return (DOCKER_HUB if host in _HUB else host), f".{host}".endswith(".replicated.com")
     if list(files) == DEFAULT_FILE and not DEFAULT_FILE[0].exists():

@@ -8,6 +8,7 @@ from pathlib import Path
 from replsync.cli.files import write_whole
 from replsync.cli.manifest_file import application
 from replsync.cli.schemas import write_schema_beside
+from replsync.cli.terminal import folded
 from replsync.errors import InvalidInput, ReplsyncError, UsageError
 from replsync.manifest.model import DEFAULT_REGISTRY
 from replsync.manifest.read import read_manifest
@@ -18,7 +19,7 @@ _QUESTIONS: dict[Part, str] = {
     "app": "Application slug, as in the address of its pages",
     "registry": "Registry",
     "image": "First image, as it is to be called there",
-    "source": "Where it comes from, such as ghcr.io/acme/worker:1.0.0; nothing to fill it in later",
+    "source": "Its source, such as ghcr.io/acme/worker:1.0.0 (just Enter: later)",
 }
 _DEFAULT_IMAGE = "worker"
 
@@ -37,6 +38,8 @@ class Given:
 
 def start_manifest(given: Given, yes: bool) -> None:
     """Write a first manifest, unless there is a file. At a terminal what is not given is asked for, unless `yes`."""
+    if str(given.file) == "-":
+        raise UsageError("init: it writes a file, not to standard output", hint="name one with --file")
     if given.file.exists():
         raise ReplsyncError(
             f"init: there is a file {given.file} already; nothing was written",
@@ -102,7 +105,7 @@ def _ask(part: Part, default: str, *, may_be_empty: bool = False) -> str:
         why = why_not(part, answer) if answer else "this one is needed"
         if why is None:
             return answer
-        print(f"  {clean(why)}", file=sys.stderr)
+        print(folded(clean(why), "  "), file=sys.stderr)
 
 
 def _say_next(file: Path, start: Start) -> None:

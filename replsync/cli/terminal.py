@@ -18,6 +18,16 @@ def text_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def folded(text: str, first: str = "", hanging: str | None = None) -> str:
+    """Return `text`, which is harmless, behind `first`; broken at the width of the terminal, if stderr is one."""
+    if not sys.stderr.isatty():
+        return f"{first}{text}"
+    from replsync.render.layout import Look
+
+    width = int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stderr.fileno()).columns)
+    return "\n".join(Look(width=width or None).lines(text, first, hanging))
+
+
 def again() -> str:
     """The command that this process was started with, as a shell takes it."""
     return shlex.join(["replsync", *sys.argv[1:]])

@@ -67,7 +67,7 @@ def _parse(data: bytes, name: str) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _no_plan(name, "it is not JSON") from error
+        raise _no_plan(name, "it is not JSON; a manifest is named with -f") from error
     if not isinstance(document, dict) or not {"format", "digest", "actions"} & document.keys():
         raise _no_plan(name, "it is JSON of another kind")
     return document

@@ -73,6 +73,7 @@ class CredentialStorage:
             await self._give(helper, credential)
         else:
             entry["auth"] = basic_header(credential).partition(" ")[2]
+        config = read_config(self.path)  # again: a helper may take its time, and `docker login` elsewhere doesn't wait
         server, auths = server_of(host), _auths(config, self.path)
         kept = {key: auths[key] for key in auths if key == server or not is_key_of(key, host)}
         self._replace(self.path, {**config, "auths": {**kept, server: entry}})
@@ -91,6 +92,8 @@ class CredentialStorage:
             is_helped = helper is not None and await self._take(helper)
             held = any(auths[key] for key in own)
             if own:
+                config = read_config(path)  # again: see `store`
+                auths = _auths(config, path)
                 self._replace(path, {**config, "auths": {key: auths[key] for key in auths if key not in own}})
             if helper and is_helped:
                 return Place(f"the {helper.called} ({path})")

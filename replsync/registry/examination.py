@@ -153,7 +153,13 @@ class Examination:
         return urlsplit(self._known.proxy or self._base).hostname or ""
 
     async def _proxy(self) -> list[Finding]:
-        proxy = self._known.proxy = self._transport.proxy_for(self._base)
+        try:
+            proxy = self._transport.proxy_for(self._base)
+            _ = proxy and (URL(proxy).port, urlsplit(proxy).hostname)
+        except ValueError:
+            said = "the address in $HTTPS_PROXY or $HTTP_PROXY is none"  # not shown: it may hold a password
+            return [self._finding("proxy", Verdict.FAILED, said, "write it as http://HOST:PORT, or unset it")]
+        self._known.proxy = proxy
         if proxy is None:
             said = "none for it in $HTTPS_PROXY, $HTTP_PROXY and $NO_PROXY"
             if is_loopback(self._subject.host):

@@ -52,7 +52,10 @@ def failure(operation: str, status: int, codes: tuple[str, ...], detail: str, ho
         case 429:
             hint = "the registry asks for fewer requests: try later, or with a lower --parallelism"
         case 524 | 504:
-            hint = "a proxy gave up waiting for one long request: make the image's layers smaller"
+            hint = (
+                "a proxy gave up waiting for one long request: lower transfer.min_chunk_size where its limit is lower, "
+                "or make the image's layers smaller"
+            )
         case 413:
             hint = "make the image's layers smaller"
         case 400 if "MANIFEST_INVALID" in codes or "UNSUPPORTED" in codes:

@@ -83,7 +83,9 @@ def serving(page: Callable[[], str]) -> Middleware:
             return await handler(request)
         if not (is_host(request.host) and is_loopback(request.host)):
             raise Refusal(403, "DENIED", "this page is for this machine alone: open it as 127.0.0.1 or localhost")
-        return web.Response(text=page(), content_type="text/html", headers=_HEADERS)
+        # What was pushed may hold halves of surrogate pairs, which are no text.
+        body = page().encode("utf-8", "replace")
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
     return middleware
 

@@ -162,6 +162,8 @@ async def _listed(
     # What a tombstone replaced is looked at first: it decides whether a source is needed.
     state = await _state(client, reference) if _is_tiny(found) else None
     wanted = await _wanted(tag, recipe, reference, state or found, offer)
+    if isinstance(state, Present) and isinstance(wanted, Resolved) and wanted.digest == state.digest:
+        return state, wanted
     made_from = wanted.made_from if isinstance(wanted, Resolved) else None
     made = made_from is not None
     if state is None or made:

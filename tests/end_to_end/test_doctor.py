@@ -216,6 +216,14 @@ def test_an_unknown_host_ends_the_way_at_its_name(workplace: Workplace) -> None:
     assert found.checks[-1] == "further"
 
 
+@pytest.mark.parametrize("proxy", ["u:hunter2@proxy:port", ":::bad", "http://[::1"])
+def test_a_proxy_that_is_no_address_is_found_and_not_shown(workplace: Workplace, proxy: str) -> None:
+    workplace.env["HTTPS_PROXY"] = proxy
+    found = examine(workplace, "registry.example.com")
+    assert found.of("proxy")["said"] == "the address in $HTTPS_PROXY or $HTTP_PROXY is none"
+    assert "hunter2" not in found.done.stdout + found.done.stderr
+
+
 def test_a_closed_port_ends_the_way_at_the_connection(workplace: Workplace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         host = f"127.0.0.1:{server.getsockname()[1]}"

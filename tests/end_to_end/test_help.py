@@ -51,6 +51,22 @@ def test_help_fits_80_columns_and_shows_the_examples_before_the_options(
     assert [line for line in said.splitlines() if len(line) > 80] == []
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["completion"], "Missing argument 'shell'. Choose from: bash, zsh, fish\n  next: replsync completion --help"),
+        (["plan", "--target"], "requires an argument.\n  next: replsync plan --help"),
+        (["validate", "x.yaml"], "(x.yaml)\n  next: a manifest is named with -f FILE; see replsync validate --help"),
+    ],
+)
+def test_wrong_usage_is_told_on_one_line_with_the_way_to_the_command_s_help(
+    run_replsync: RunReplsync, tmp_path: Path, args: list[str], said: str
+) -> None:
+    done = run_replsync(*args, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert said in done.stderr
+
+
 def test_the_first_help_shows_examples_before_the_commands(run_replsync: RunReplsync, tmp_path: Path) -> None:
     said = run_replsync("--help", cwd=tmp_path, env={"COLUMNS": "80"}).stdout
     assert said.index(FIRST[0]) < said.index("Commands:")

@@ -63,13 +63,13 @@ def test_init_asks_at_a_terminal_until_the_answers_fit(workplace: Workplace, san
     with terminal(replsync_command("init"), workplace.folder, environment) as screen:
         screen.wait_for("Application slug, as in the address of its pages [found]: ")
         screen.type("My App\n")
-        screen.wait_for("did you mean `my-app`?")
+        screen.wait_for("`my-app`?")
         screen.type("\n")
         screen.wait_for("Registry [registry.replicated.com]: ")
         screen.type(f"{sandbox.host}\n")
         screen.wait_for("[worker]: ")
         screen.type("\n")
-        screen.wait_for("Where it comes from")
+        screen.wait_for("Its source")
         screen.type(f"{sandbox.host}/source/worker:1.10\n")
         assert screen.ended() == 0
         assert "replsync plan" in screen.output

@@ -390,3 +390,17 @@ def test_whoever_gives_no_answer_changes_nothing(
         assert asked.ended() == code, asked.output
     assert "Traceback" not in asked.output
     assert not config.exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("login", "user:hunter2@host.example.com"),
+        ("login", "host.example.com", "user", "hunter2"),
+        ("doctor", "https://user:hunter2@host.example.com"),
+    ],
+)
+def test_a_secret_that_stands_where_none_belongs_is_not_repeated(workplace: Workplace, args: tuple[str, ...]) -> None:
+    done = workplace.run(*args)
+    assert_refused(done, 64)
+    assert "hunter2" not in done.stdout + done.stderr

@@ -397,3 +397,13 @@ def test_at_a_terminal_the_way_back_is_shown_and_asked_for(ran: Ran, answer: str
         assert ran.place.journals() == [ran.journal]
     else:
         assert_taken_back(ran)
+
+
+def test_without_a_journal_the_last_one_is_named_and_nothing_is_asked(at_sandbox: Place) -> None:
+    workplace = at_sandbox.workplace
+    workplace.write(at_sandbox.host, {"name": "worker", "retired": [{"tag": "1.0", "reason": "old"}]})
+    assert_refused(workplace.run("rollback"), 64, "no journal is named", "there is no journal beside the manifest")
+    at_sandbox.push("worker", "1.0", OLD)
+    workplace.apply()
+    (journal,) = (workplace.folder / ".replsync/journal").glob("*.jsonl")
+    assert_refused(workplace.run("rollback"), 64, f"rollback .replsync/journal/{journal.name}")

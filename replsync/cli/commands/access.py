@@ -23,7 +23,9 @@ def _hosts(given: list[str]) -> list[str]:
 
     for host in given:
         if not is_host(host):
-            raise typer.BadParameter(f"{host[:150]!r} is not a registry's host: write it as HOST or HOST:PORT")
+            raise typer.BadParameter(
+                f"{host.rpartition('@')[2][:150]!r} is not a registry's host: write it as HOST or HOST:PORT"
+            )
     return given
 
 

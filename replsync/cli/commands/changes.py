@@ -21,6 +21,7 @@ def plan(
     timeout: options.Timeout = options.DEFAULT_TIMEOUT,
     plain_http: options.PlainHttp = options.NO_HOSTS,
     verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
     log_format: options.LogFormat = options.LogFormatName.TEXT,  # noqa: ARG001 - see `cli.log`
     no_color: options.NoColor = False,
 ) -> None:
@@ -28,7 +29,7 @@ def plan(
     from replsync.cli.planning import show_plan
 
     connection = options.Connection(tuple(file), engine, parallelism, timeout, tuple(plain_http))
-    shown = options.Shown(verbose, no_color=no_color, ci=ci)
+    shown = options.Shown(verbose, quiet, no_color, ci=ci)
     show_plan(connection, options.Scope(tuple(target), locked), out, format, detailed_exitcode, shown)
 
 
@@ -137,7 +138,7 @@ def restore(
 
 @app.command()
 def rollback(
-    journal: options.Journal,
+    journal: options.Journal = None,
     file: options.File = options.DEFAULT_FILE,
     out: options.Out = None,
     target: options.Target = options.NO_TARGETS,
