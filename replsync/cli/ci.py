@@ -44,6 +44,7 @@ def tell_error(ci: CiName, error: ReplsyncError) -> None:
                 if not isinstance(one, InvalidManifest):
                     _command(error_annotation(one.in_full))
         case CiName.GITLAB:
+            _report("replsync.env", dotenv({"outcome": "failed"}))  # not that of a command before
             if invalid:
                 _report("gl-code-quality-report.json", code_quality(_from_root(fault_findings(invalid), _PROJECT)))
         case CiName.AUTO | CiName.NONE:
@@ -111,7 +112,7 @@ def _summarize(markdown: Callable[[int], str]) -> None:
 
 def _append(path: Path, text: str) -> None:
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
         log.say("note", f"note: GitHub can't be told: write {path}: {error.strerror}")

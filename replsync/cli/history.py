@@ -1,11 +1,11 @@
 """`replsync history`."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
 
 from replsync.apply.journal_file import SUFFIX
+from replsync.cli import log
 from replsync.cli.journals import entries_of, journal_folder
 from replsync.cli.manifest_file import tag_of
 from replsync.cli.manifests import member_with, read_all
@@ -18,7 +18,6 @@ from replsync.oci.tag_state import TagState, Unreadable
 from replsync.plan.claims import Member
 from replsync.plan.journal import Entry
 from replsync.registry.inventory import read_tag, restorable
-from replsync.render.harmless import clean
 from replsync.render.history import Recorded, history_json, history_text
 
 
@@ -52,7 +51,7 @@ async def _look(reference: Reference, connection: Connection, member: Member) ->
         try:
             return await restorable(await read_tag(client, reference), reference, client)
         except SignInError as error:  # what lies on disk is to be seen all the same
-            return Unreadable(error.in_full)
+            return Unreadable(error.message, error.hint or "")
 
 
 def recorded_in(folders: Iterable[Path]) -> dict[Reference, tuple[Recorded, ...]]:
@@ -77,5 +76,5 @@ def _entries(path: Path) -> tuple[Entry, ...]:
     try:
         return entries_of(path)
     except InvalidInput as error:
-        print(f"note: {clean(error.message)}; it is left out", file=sys.stderr)
+        log.say("note", f"note: {error.message}; it is left out")
         return ()

@@ -4,7 +4,7 @@ Unknown is not absent: whatever could not be read is `Unreadable`, and nothing
 is ever written over it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replsync.oci.digest import Digest
 from replsync.oci.recipe import AS_IT_IS, Recipe, Transforms
@@ -50,9 +50,10 @@ class Absent:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Nobody knows what the tag is; `why` names the failure."""
+    """Nobody knows what the tag is; `why` names the failure, and `next_move` says what to do about it, if anything."""
 
     why: str
+    next_move: str = field(default="", compare=False)
 
 
 TagState = Present | Tombstone | Artifact | Absent | Unreadable
@@ -87,9 +88,10 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """The source is missing, can't be read, or is of a kind that is never pushed."""
+    """The source is missing, can't be read, or is of a kind that is never pushed: `why`, and what to do about it."""
 
     why: str
+    next_move: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

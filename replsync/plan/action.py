@@ -1,6 +1,6 @@
 """Actions: what a plan would do to one tag, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -22,6 +22,9 @@ class Kind(StrEnum):
     BLOCKED = "blocked"
     UNLISTED = "unlisted"
 
+
+UNREAD_MOVE = "try again later; `replsync doctor` tells what stands in between"
+"""For a tag that couldn't be read, where the failure has no next move of its own."""
 
 WRITING = (Kind.CREATE, Kind.UPDATE, Kind.RESTORE, Kind.TOMBSTONE)
 
@@ -79,19 +82,15 @@ class ByteCount:
     mount: int = 0
 
 
-_STILL_WHY = ("it has ", "there is ", "there are ", "the credential is ")
-"""How what goes on behind a semicolon begins that is no next move: what a source has instead, and who was refused."""
-
-
 @dataclass(frozen=True)
 class Action:
     """One tag's row of a plan.
 
     `image` is the name in the manifest, `reference` the full name of the tag.
     `write` is None where nothing is written. For a tombstone that is made anew
-    `reason` is what it will say; that of a blocked action says, behind its first
-    semicolon, what to do about it: see `why`. `notes` are what a reviewer should know
-    besides. `bytes` is None where the source was not asked.
+    `reason` is what it will say; that of a blocked action ends with its
+    `next_move`, what to do about it, if there is one. `notes` are what a reviewer
+    should know besides. `bytes` is None where the source was not asked.
     """
 
     kind: Kind
@@ -103,6 +102,7 @@ class Action:
     write: Write | None = None
     bytes: ByteCount | None = ByteCount()
     notes: tuple[str, ...] = ()
+    next_move: str = ""
 
     @property
     def tag(self) -> str:
@@ -116,22 +116,17 @@ class Action:
 
     @property
     def why(self) -> str:
-        """The reason; of a blocked action without the next move."""
-        return self._parts[0]
+        """The reason without the next move."""
+        return self.reason.removesuffix(f"; {self.next_move}") if self.next_move else self.reason
 
-    @property
-    def next_move(self) -> str:
-        """What to do about a blocked action; empty where its reason doesn't say, and for all others."""
-        return self._parts[1]
 
-    @property
-    def _parts(self) -> tuple[str, str]:
-        """In parentheses stand a registry's own words, which may have semicolons."""
-        if self.kind is not Kind.BLOCKED:
-            return self.reason, ""
-        depth = 0
-        for at, character in enumerate(self.reason):
-            depth += (character == "(") - (character == ")" and depth > 0)
-            if depth == 0 and self.reason.startswith("; ", at) and not self.reason.startswith(_STILL_WHY, at + 2):
-                return self.reason[:at], self.reason[at + 2 :]
-        return self.reason, ""
+def blocked(image: str, reference: Reference, before: State | None, why: str, next_move: str = "") -> Action:
+    """Return the action of a tag that forbids its plan from being applied."""
+    reason = f"{why}; {next_move}" if next_move else why
+    return Action(Kind.BLOCKED, image, reference, before, None, reason, next_move=next_move)
+
+
+def stopped(action: Action, why: str, next_move: str) -> Action:
+    """Return `action` blocked."""
+    found = blocked(action.image, action.reference, action.before, why, next_move)
+    return replace(found, bytes=action.bytes, notes=action.notes)

@@ -137,6 +137,7 @@ def _action(action: Action) -> dict[str, Any]:
         "after": asdict(action.after) if action.after else None,
         **_write(action.write),
         "reason": action.reason,
+        "next_move": action.next_move or None,
         "notes": list(action.notes),
         "bytes": asdict(action.bytes) if action.bytes else None,
     }

@@ -132,6 +132,7 @@ def _action(item: dict[str, Any]) -> Action:
         _write(item),
         _bytes(item["bytes"]),
         tuple(item["notes"]),
+        item["next_move"] or "",
     )
 
 

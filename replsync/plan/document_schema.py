@@ -66,7 +66,8 @@ _ACTION = _object(
             media_type=_TEXT,
         )
     ),
-    reason=_said(_TEXT, "Why."),
+    reason=_said(_TEXT, "Why; of a blocked tag with its next move at the end."),
+    next_move=_said(_or_null(_TEXT), "What to do about a blocked tag; null where nobody knows, and for all others."),
     notes={"description": "What a reviewer should know besides.", "type": "array", "items": _TEXT},
     bytes=_said(
         _or_null(

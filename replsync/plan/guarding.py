@@ -7,7 +7,7 @@ from typing import Self
 from replsync.manifest.model import Manifest
 from replsync.oci.digest import Digest
 from replsync.oci.reference import Reference
-from replsync.plan.action import Action, Kind
+from replsync.plan.action import Action, Kind, stopped
 from replsync.plan.planner import Target
 from replsync.plan.release_references import Mention, names
 
@@ -86,11 +86,10 @@ def _unless_named(action: Action, index: _Index, hosts: frozenset[str], retired:
     if retired.get(tag):
         return replace(action, notes=(*action.notes, f"retired even though {where} names it (even_if_referenced)"))
     lift = "lift this with `even_if_referenced: true`, " if tag in retired else ""
-    reason = (
-        f"a release names this tag: {where}; "
+    next_move = (
         f"change the release, {lift}or leave the tag out with --target: whoever installs it would pull the tombstone"
     )
-    return replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None)
+    return stopped(action, f"a release names this tag: {where}", next_move)
 
 
 def capped(actions: Sequence[Action], limit: int) -> tuple[Action, ...]:
@@ -98,12 +97,9 @@ def capped(actions: Sequence[Action], limit: int) -> tuple[Action, ...]:
     count = sum(action.kind is Kind.TOMBSTONE for action in actions)
     if count <= limit:
         return tuple(actions)
-    reason = (
-        f"one of {count} tombstones, and policy.max_tombstones allows {limit} in one run; "
-        "raise it, or plan a part of them with --target"
-    )
+    why = f"one of {count} tombstones, and policy.max_tombstones allows {limit} in one run"
     return tuple(
-        replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None)
+        stopped(action, why, "raise it, or plan a part of them with --target")
         if action.kind is Kind.TOMBSTONE
         else action
         for action in actions

@@ -9,7 +9,7 @@ from replsync.oci.build_source import BuildSource
 from replsync.oci.digest import short
 from replsync.oci.image_manifest import Descriptor
 from replsync.oci.layer_bounds import exported_disk, temporary_disk
-from replsync.plan.action import Action, ByteCount, Copy, Kind
+from replsync.plan.action import Action, ByteCount, Copy, stopped
 
 CUT_OFF = 1_900_000_000
 """Bytes from which a layer is named where there is no limit: below it no request was seen to be cut off."""
@@ -97,14 +97,12 @@ def _split(load: Load, limit: int) -> Action:
 
 
 def _blocked(action: Action, large: Sequence[Descriptor], limit: int, by_daemon: bool) -> Action:
-    next_move = "" if by_daemon else "set policy.oversize_layers: split, "
+    split = "" if by_daemon else "set policy.oversize_layers: split, "
     allowed = _beside(limit, [layer.size for layer in large])
     one = len(large) == 1
-    reason = (
-        f"{_named(large, limit)} {'is' if one else 'are'} larger than policy.max_layer_size, {allowed}; "
-        f"{next_move}make {'the layer' if one else 'them'} smaller, or raise policy.max_layer_size"
-    )
-    return replace(action, kind=Kind.BLOCKED, after=None, reason=reason, write=None, bytes=ByteCount())
+    why = f"{_named(large, limit)} {'is' if one else 'are'} larger than policy.max_layer_size, {allowed}"
+    next_move = f"{split}make {'the layer' if one else 'them'} smaller, or raise policy.max_layer_size"
+    return replace(stopped(action, why, next_move), bytes=ByteCount())
 
 
 def _noted(action: Action, note: str) -> Action:

@@ -26,7 +26,7 @@ from replsync.oci.tag_state import (
     Wanted,
 )
 from replsync.oci.tombstone import Epitaph
-from replsync.plan.action import Action, Bury, Copy, Kind, State
+from replsync.plan.action import UNREAD_MOVE, Action, Bury, Copy, Kind, State, blocked
 from replsync.plan.comparing import buried, state_of
 
 UNLISTED_REASON = "not listed in the manifest"
@@ -107,21 +107,21 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
     wanted = situation.wanted[reference]
     before = state_of(state)
 
-    def blocked(reason: str) -> Action:
-        return Action(Kind.BLOCKED, image.name, reference, before, None, reason)
+    def stop(why: str, next_move: str = "") -> Action:
+        return blocked(image.name, reference, before, why, next_move)
 
     match state:
-        case Unreadable(why):
-            return blocked(f"the registry's tag can't be read: {why}")
+        case Unreadable():
+            return _unread(image, reference, state)
         case Artifact(_, kind):
-            return blocked(f"the tag holds an artifact of type {kind}, which is never overwritten; use another tag")
+            return stop(f"the tag holds an artifact of type {kind}, which is never overwritten", "use another tag")
         case Present() | Tombstone() | Absent():
             pass
         case _:
             assert_never(state)
     match wanted:
-        case Unavailable(why):
-            return blocked(why)
+        case Unavailable(why, next_move):
+            return stop(why, next_move)
         case AnyImage():
             return _any_image(image, reference, state, situation)
         case Resolved():
@@ -142,16 +142,17 @@ def _listed(image: Image, reference: Reference, situation: Situation) -> Action:
             return Action(Kind.UNCHANGED, image.name, reference, before, before, reason, notes=wanted.notes)
         case Present():
             if situation.daemon_pushes and state.media_type in INDEX_TYPES:
-                return blocked(
-                    "the tag holds a multi-platform index, and a daemon would put one platform in its place; "
-                    "use --engine registry"
+                return stop(
+                    "the tag holds a multi-platform index, and a daemon would put one platform in its place",
+                    "use --engine registry",
                 )
             if image.is_mutable(reference.tag or ""):
                 return write(Kind.UPDATE, f"{_why_another(wanted)}, and the tag is mutable")
-            return blocked(
+            return stop(
                 f"immutable: the tag holds {_name(state.digest, state.config, wanted)}, "
-                f"{spoken(wanted.source)} is {_offered(wanted)}; push that to a new tag, "
-                f"keep what is there with `digest: {state.digest}`, or list the tag under `mutable`"
+                f"{spoken(wanted.source)} is {_offered(wanted)}",
+                "push that to a new tag, "
+                f"keep what is there with `digest: {state.digest}`, or list the tag under `mutable`",
             )
         case Tombstone(replaced=Present() as replaced) if _same(wanted, replaced):
             return _put_back(image, reference, state, replaced, situation)
@@ -180,19 +181,22 @@ def _any_image(image: Image, reference: Reference, state: Present | Tombstone | 
         case Tombstone(replaced=Present() as replaced):
             return _put_back(image, reference, state, replaced, situation)
         case Tombstone():
-            reason = "what the tombstone replaced can't be read any more, and no source is named; add a source"
+            why, next_move = (
+                "what the tombstone replaced can't be read any more, and no source is named",
+                "add a source",
+            )
         case Absent():
-            reason = "the registry has no such tag, and no source is named; add a source, or remove the tag"
+            why, next_move = "the registry has no such tag, and no source is named", "add a source, or remove the tag"
         case _:
             assert_never(state)
-    return Action(Kind.BLOCKED, image.name, reference, before, None, reason)
+    return blocked(image.name, reference, before, why, next_move)
 
 
 def _put_back(image: Image, reference: Reference, state: Tombstone, replaced: Present, situation: Situation) -> Action:
     """Restore what the tombstone replaced: its image manifest is still there, to be tagged again."""
     if situation.daemon_pushes and replaced.config is None:
-        why = "the tombstone replaced a multi-platform index, which a daemon can't put back; use --engine registry"
-        return Action(Kind.BLOCKED, image.name, reference, state_of(state), None, why)
+        why = "the tombstone replaced a multi-platform index, which a daemon can't put back"
+        return blocked(image.name, reference, state_of(state), why, "use --engine registry")
     source = RegistrySource(reference.repository.at(replaced.digest))
     return Action(
         Kind.RESTORE,
@@ -216,10 +220,10 @@ def _retired(image: Image, reference: Reference, reason: str, situation: Situati
         case Tombstone() | Present():
             return _tombstone(image, reference, state, reason, situation)
         case Artifact(_, kind):
-            why = f"the tag holds an artifact of type {kind}, which is never touched; remove it from `retired`"
-            return Action(Kind.BLOCKED, image.name, reference, before, None, why)
-        case Unreadable(why):
-            return Action(Kind.BLOCKED, image.name, reference, None, None, f"the registry's tag can't be read: {why}")
+            why = f"the tag holds an artifact of type {kind}, which is never touched"
+            return blocked(image.name, reference, before, why, "remove it from `retired`")
+        case Unreadable():
+            return _unread(image, reference, state)
         case _:
             assert_never(state)
 
@@ -236,13 +240,17 @@ def _unlisted(
         case Present():
             before = state_of(state)
             return (Action(Kind.UNLISTED, image.name, reference, before, before, UNLISTED_REASON),)
-        case Unreadable(why):
-            reason = f"the registry's tag can't be read: {why}"
-            return (Action(Kind.BLOCKED, image.name, reference, None, None, reason),)
+        case Unreadable():
+            return (_unread(image, reference, state),)
         case Artifact() | Tombstone() | Absent():
             return ()
         case _:
             assert_never(state)
+
+
+def _unread(image: Image, reference: Reference, state: Unreadable) -> Action:
+    why = f"the registry's tag can't be read: {state.why}"
+    return blocked(image.name, reference, None, why, state.next_move or UNREAD_MOVE)
 
 
 def _fits(select: Select, reference: Reference) -> bool:

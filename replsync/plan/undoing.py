@@ -8,7 +8,7 @@ from replsync.oci.reference import Reference
 from replsync.oci.source_name import RegistrySource
 from replsync.oci.tag_state import Absent, Artifact, Present, TagState, Tombstone, Unreadable
 from replsync.oci.tombstone import Epitaph
-from replsync.plan.action import Action, Bury, Copy, Kind, State
+from replsync.plan.action import UNREAD_MOVE, Action, Bury, Copy, Kind, State, blocked
 from replsync.plan.comparing import buried, described, is_in, state_of
 from replsync.plan.journal import Change
 from replsync.plan.planner import in_order
@@ -32,14 +32,14 @@ def undo(
 def _undo(change: Change, now: TagState, whole: Set[Reference]) -> Action:
     reference, earlier = change.reference, change.before
 
-    def blocked(reason: str) -> Action:
-        return Action(Kind.BLOCKED, change.image, reference, state_of(now), None, reason)
+    def stop(why: str, next_move: str = "") -> Action:
+        return blocked(change.image, reference, state_of(now), why, next_move)
 
     match now:
-        case Unreadable(why):
-            return blocked(f"the registry's tag can't be read: {why}")
+        case Unreadable(why, next_move):
+            return stop(f"the registry's tag can't be read: {why}", next_move or UNREAD_MOVE)
         case Artifact(_, kind):
-            return blocked(f"the tag holds an artifact of type {kind} by now, which is never overwritten")
+            return stop(f"the tag holds an artifact of type {kind} by now, which is never overwritten")
         case Absent() | Present() | Tombstone():
             pass
         case _:
@@ -51,17 +51,17 @@ def _undo(change: Change, now: TagState, whole: Set[Reference]) -> Action:
         state = state_of(now)
         return Action(Kind.UNCHANGED, change.image, reference, state, state, "taken back already")
     if not is_in(change.after, now):
-        return blocked(
+        return stop(
             f"the tag was written again since: it holds {described(state_of(now))}, "
-            f"the journal left {described(change.after)}; take the later run back first, "
-            "or leave the tag out with --target"
+            f"the journal left {described(change.after)}",
+            "take the later run back first, or leave the tag out with --target",
         )
     if earlier is None:
         return _bury(change, now)
     if earlier.digest is None or reference.repository.at(earlier.digest) not in whole:
-        return blocked(
-            f"what the tag was before, {described(earlier)}, can't be read from the registry any more; "
-            "push it again from its source"
+        return stop(
+            f"what the tag was before, {described(earlier)}, can't be read from the registry any more",
+            "push it again from its source",
         )
     return _put_back(change, now, earlier, earlier.digest)
 

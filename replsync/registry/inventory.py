@@ -36,11 +36,11 @@ async def read_tag(client: RegistryClient, reference: Reference, *, made: bool =
     except NotFound:
         return Absent()
     except RegistryError as error:
-        return Unreadable(error.in_full)
+        return Unreadable(error.message, error.hint or "")
     try:
         return await _state(client, reference, fetched, made)
     except RegistryError as error:  # a missing config too: the tag itself is there
-        return Unreadable(error.in_full)
+        return Unreadable(error.message, error.hint or "")
 
 
 async def _state(client: RegistryClient, reference: Reference, fetched: Fetched, made: bool) -> TagState:
@@ -49,7 +49,7 @@ async def _state(client: RegistryClient, reference: Reference, fetched: Fetched,
     except UnsupportedImage as error:
         if fetched.media_type in (DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED):
             return Present(fetched.digest, fetched.media_type)  # never copied, but it may be retired
-        return Unreadable(error.in_full)
+        return Unreadable(error.message, error.hint or "")
     if not document.is_image:
         kind = document.config.media_type if isinstance(document, ImageManifest) else document.artifact_type
         return Artifact(fetched.digest, kind or fetched.media_type)
@@ -111,7 +111,7 @@ async def restorable(state: TagState, reference: Reference, client: RegistryClie
     try:
         whole = await is_whole(client, reference.repository.at(state.replaced.digest))
     except RegistryError as error:
-        return Unreadable(error.in_full)
+        return Unreadable(error.message, error.hint or "")
     return state if whole else replace(state, replaced=None)
 
 

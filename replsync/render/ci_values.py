@@ -1,5 +1,6 @@
 """What a CI's later steps are told of a plan or a report: names and values. Pure."""
 
+import shlex
 from typing import assert_never
 
 from replsync.plan.action import Kind
@@ -42,8 +43,8 @@ def report_values(report: Report) -> Values:
         "failed": str(len(report.failures)),
         "left": str(len(report.left)),
         "digest": report.reviewed or plan_digest(report.plan),
-        "journal": report.journals[0] if report.journals else "",
-        "undo": report.undo[0] if report.undo else "",
+        "journal": " ".join(map(shlex.quote, report.journals)),
+        "undo": " && ".join(report.undo),  # of several manifests each has its own
     }
 
 

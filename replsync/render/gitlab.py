@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from replsync.plan.document import Plan
 from replsync.plan.escaping import harmless
@@ -20,9 +21,13 @@ def code_quality(findings: Sequence[Finding]) -> str:
 
     A finding keeps its fingerprint while its line moves, so that GitLab tells new ones from old ones.
     """
+    if len(findings) > _MAX_FINDINGS:
+        more = len(findings) - _MAX_FINDINGS + 1
+        last = replace(findings[-1], subject="", message=f"and {more} more findings: see the job's log")
+        findings = [*findings[: _MAX_FINDINGS - 1], last]
     items = []
     times: dict[str, int] = {}
-    for finding in findings[:_MAX_FINDINGS]:
+    for finding in findings:
         said = json.dumps([finding.check, finding.place.path, finding.subject, finding.message])
         times[said] = times.get(said, 0) + 1
         about = f"{finding.subject}: " if finding.subject else ""
@@ -39,9 +44,16 @@ def code_quality(findings: Sequence[Finding]) -> str:
 
 
 def dotenv(values: Mapping[str, str]) -> str:
-    """Return the variables for `artifacts:reports:dotenv`: later jobs have them as `$REPLSYNC_…`."""
+    """Return the variables for `artifacts:reports:dotenv`: later jobs have them as `$REPLSYNC_…`.
+
+    A value that GitLab would expand, or that is no line of text, is empty: it would name something else.
+    """
     named = {f"REPLSYNC_{name.upper().replace('-', '_')}": value for name, value in values.items()}
-    return "".join(f"{name}={clean(value)}\n" for name, value in named.items())
+    return "".join(f"{name}={value if _is_fit(value) else ''}\n" for name, value in named.items())
+
+
+def _is_fit(value: str) -> bool:
+    return "$" not in value and clean(value) == value
 
 
 def terraform(plan: Plan) -> str:

@@ -74,8 +74,8 @@ def _now(state: TagState) -> str:
             return f"{short(digest)}, an artifact of type {clean(kind)}"
         case Absent():
             return "the registry has no such tag"
-        case Unreadable(why):
-            return f"can't be read: {clean(why)}"
+        case Unreadable(why, next_move):
+            return f"can't be read: {clean(f'{why}; {next_move}' if next_move else why)}"
         case _:
             assert_never(state)
 

@@ -224,7 +224,8 @@ def _item(action: Action, plan: Plan) -> str:
     change = "" if action.kind is Kind.BLOCKED else f" {_now(action)} → {_then(action)}"
     source = f"<br>from {quoted(_source(action.write))}" if isinstance(action.write, Copy) else ""
     notes = "".join(f"<br>note: {quoted(note)}" for note in action.notes[:_NAMED])
-    return f"- {quoted(plan.name_of(action))}{change}<br>{quoted(action.reason)}{source}{notes}"
+    move = f"<br>next: {quoted(action.next_move)}" if action.next_move else ""
+    return f"- {quoted(plan.name_of(action))}{change}<br>{quoted(action.why)}{move}{source}{notes}"
 
 
 def _source(copy: Copy) -> str:
@@ -237,7 +238,9 @@ def _folded(name: str, actions: Sequence[Action]) -> str:
 
 
 def _row(action: Action) -> str:
-    why = [quoted_in_table(action.reason)]
+    why = [quoted_in_table(action.why)]
+    if action.next_move:
+        why.append(f"next: {quoted_in_table(action.next_move)}")
     if isinstance(action.write, Copy):
         why.append(f"from {quoted_in_table(_source(action.write))}")
     why += [f"note: {quoted_in_table(note)}" for note in action.notes[:_NAMED]]
@@ -269,11 +272,12 @@ def _sent(action: Action) -> str:
 def _verdict(report: Report) -> str:
     if report.plan.blocked:
         return "Not applied to"
+    written = any(one.is_written for one in report.outcomes)
     if report.failures:
-        return "Applied in part to"
+        return "Applied in part to" if written else "Failed: nothing was written to"
     if report.left:
-        return "Interrupted: applied in part to"
-    return "Applied to" if report.outcomes else "Nothing to apply to"
+        return "Interrupted: applied in part to" if written else "Interrupted: nothing was written to"
+    return "Applied to" if written else "Nothing to apply to"
 
 
 def _report_counts(report: Report) -> Iterable[str]:

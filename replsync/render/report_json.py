@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, assert_never
 
-from replsync.plan.action import WRITING, Action
+from replsync.plan.action import WRITING, Action, Kind
 from replsync.plan.document import canonical, plan_digest
 from replsync.plan.report import Done, Failed, Outcome, Report
 
@@ -30,7 +30,8 @@ def report_json(report: Report) -> str:
         "targets": list(report.plan.targets),
         "summary": {
             **{status: statuses.count(status) for status in STATUSES},
-            "unchanged": len(report.plan.actions) - len(report.plan.writes) - len(report.plan.blocked),
+            "unchanged": report.plan.summary[Kind.UNCHANGED],
+            "unlisted": report.plan.summary[Kind.UNLISTED],
             "blocked": len(report.plan.blocked),
         },
         "outcomes": outcomes,
@@ -120,7 +121,7 @@ def report_schema() -> dict[str, Any]:
             targets={"description": "The patterns that chose a part of the plan.", "type": "array", "items": _TEXT},
             summary=_object(
                 "How many tags; with blocked ones nothing was written.",
-                **dict.fromkeys((*STATUSES, "unchanged", "blocked"), _COUNT),
+                **dict.fromkeys((*STATUSES, "unchanged", "unlisted", "blocked"), _COUNT),
             ),
             outcomes={
                 "description": "One for each tag that the plan writes, in its order.",

@@ -66,12 +66,14 @@ def _failures(report: Report, look: Look) -> Iterator[str]:
             yield from more_like_these(more, look)
         first = group[0].error
         yield from look.lines(look.said(first.message), BELOW)
+        if group[0].is_written:
+            yield from look.lines("it is as planned all the same; only the journal doesn't have it", BELOW)
         yield from next_line(first.hint, look)
     yield ""
 
 
-def _trouble(failure: Failed) -> str:
-    return shape(failure.error.in_full, failure.action)
+def _trouble(failure: Failed) -> tuple[bool, str]:
+    return failure.is_written, shape(failure.error.in_full, failure.action)
 
 
 def _left(report: Report, again: str, look: Look) -> Iterator[str]:

@@ -141,7 +141,7 @@ async def _head(
     try:
         return await client.head(reference) or Absent()
     except RegistryError as error:
-        return Unreadable(error.in_full)
+        return Unreadable(error.message, error.hint or "")
 
 
 def _recipe(manifest: Manifest, image: Image, tag: Tag, folder: str) -> Recipe | None:
@@ -212,7 +212,7 @@ async def _wanted(
     try:
         return await offer.identify(recipe, found.digest if isinstance(found, Descriptor | Present) else None)
     except ReplsyncError as error:
-        return Unavailable(_said(error))
+        return Unavailable(f"source: {error.message}", error.hint or "")
 
 
 async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
@@ -220,7 +220,7 @@ async def _adopted(name: RegistrySource, offer: Offer) -> Wanted:
     try:
         return await offer.identify(Recipe(name))
     except ReplsyncError as error:
-        return Unavailable(f"adopted without a source, and {error.message}; add a source")
+        return Unavailable(f"adopted without a source, and {error.message}", "add a source")
 
 
 async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wanted:
@@ -237,13 +237,9 @@ async def _pushable(wanted: Wanted, client: RegistryClient, offer: Offer) -> Wan
             if isinstance(state, Tombstone):
                 source = spoken(wanted.source)
                 return Unavailable(
-                    f"source: {source} was retired: {state.epitaph.reason}; name another source, or list the tag below "
-                    "`exclude` where `select` chose it"
+                    f"source: {source} was retired: {state.epitaph.reason}",
+                    "name another source, or list the tag below `exclude` where `select` chose it",
                 )
     except ReplsyncError as error:
-        return Unavailable(_said(error))
+        return Unavailable(f"source: {error.message}", error.hint or "")
     return wanted
-
-
-def _said(error: ReplsyncError) -> str:
-    return f"source: {error.in_full}"

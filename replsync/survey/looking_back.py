@@ -27,7 +27,7 @@ async def look_back(
                 if await is_whole(client, earlier):
                     whole.add(earlier)
             except RegistryError as error:
-                inventory[reference] = Unreadable(error.in_full)
+                inventory[reference] = Unreadable(error.message, error.hint or "")
 
     await together(map(one, changes))
     return inventory, frozenset(whole)

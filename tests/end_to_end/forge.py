@@ -22,13 +22,23 @@ class Forge:
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     packages: dict[str, bytes] = field(default_factory=dict)
+    runs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    merged: dict[str, list[str]] = field(default_factory=dict)
+    """By commit: the last commits of the pull requests that it merged."""
+    is_down: bool = False
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         """Answer a request: a status, and JSON or bytes."""
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         kept: dict[int, dict[str, Any]]
+        if self.is_down:
+            return 502, {}
         match method, parts.path:
+            case "GET", path if found := re.fullmatch("/repos/acme/app/actions/runs/([0-9]+)", path):
+                return 200, self.runs[int(found[1])]
+            case "GET", path if found := re.fullmatch("/repos/acme/app/commits/([a-z0-9]+)/pulls", path):
+                return 200, [{"head": {"sha": sha}} for sha in self.merged.get(found[1], [])]
             case "GET", "/repos/acme/app/issues/7/comments":
                 return 200, list(self.comments.values())
             case "POST", "/repos/acme/app/issues/7/comments":

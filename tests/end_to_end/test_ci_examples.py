@@ -98,8 +98,10 @@ def test_the_workflows_ask_for_no_more_than_they_need() -> None:
     for path in GITHUB.glob("*.yml"):
         workflow = loaded(path)
         assert workflow["permissions"]["contents"] == "read"
-        written = [name for name, level in workflow["permissions"].items() if level == "write"]
-        assert written == (["issues"] if "drift" in path.name else [])
+        assert workflow["defaults"] == {"run": {"shell": "bash"}}  # with which GitHub sets pipefail
+        granted = [workflow, *workflow["jobs"].values()]
+        written = [name for one in granted for name, level in one.get("permissions", {}).items() if level == "write"]
+        assert written == {"drift": ["issues"], "plan": ["pull-requests"]}.get(path.stem.removeprefix("replsync-"), [])
         assert "pull_request_target" not in path.read_text()
         for job in workflow["jobs"].values():
             for step in job["steps"]:
@@ -119,7 +121,7 @@ class Runner:
         return (self.folder / "summary").read_text()
 
     def run(self, script: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run it with bash -e -o pipefail, as both CIs do; then read its outputs."""
+        """Run it with bash -e -o pipefail, as the workflows ask for, and GitLab does; then read its outputs."""
         (self.folder / "outputs").write_text("")
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", script],
@@ -189,14 +191,22 @@ def environment(place: Workplace, forge: Forge, **more: str) -> dict[str, str]:
 def github(place: Workplace, forge: Forge) -> Runner:
     files = {"GITHUB_OUTPUT": str(place.folder / "outputs"), "GITHUB_STEP_SUMMARY": str(place.folder / "summary")}
     more = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(place.folder), "NUMBER": "7", **files}
+    more |= {"GITHUB_SHA": "merge", "GITHUB_REF_NAME": "main"}
+    forge.merged["merge"] = ["head"]
     return Runner(place.folder, environment(place, forge, **more))
 
 
 PLAN, APPLY, DRIFT = (GITHUB / f"replsync-{name}.yml" for name in ("plan", "apply", "drift"))
 
 
-def keep(forge: Forge, name: str, run: int, *, fork: bool = False, expired: bool = False) -> None:
-    """List an artifact, as GitHub does after an upload."""
+RUN = {"path": ".github/workflows/replsync-plan.yml", "event": "pull_request", "head_sha": "head", "head_branch": "x"}
+
+
+def keep(
+    forge: Forge, name: str, run: int, *, fork: bool = False, expired: bool = False, made_by: Mapping[str, str] = RUN
+) -> None:
+    """List an artifact, as GitHub does after an upload, and the run that made it."""
+    forge.runs[run] = dict(made_by)
     workflow_run = {"id": run, "repository_id": 1, "head_repository_id": 2 if fork else 1}
     made = {"name": name, "expired": expired, "created_at": f"2026-01-01T00:00:{run % 60:02}Z"}
     forge.artifacts.append({**made, "workflow_run": workflow_run})
@@ -250,6 +260,10 @@ def test_after_the_merge_exactly_the_plan_that_was_reviewed_is_applied(
     keep(forge, name, 12)
     keep(forge, name, 13, expired=True)
     keep(forge, name, 14, fork=True)
+    keep(forge, name, 15, made_by={**RUN, "path": ".github/workflows/mine.yml"})
+    keep(forge, name, 16, made_by={**RUN, "head_sha": "another"})
+    keep(forge, name, 17, made_by={**RUN, "event": "push"})
+    keep(forge, name, 18, made_by={**RUN, "event": "workflow_dispatch"})
     found = github.step(APPLY, "apply", "Find the plan")
     assert found.returncode == 0, found.stderr
     assert (github.outputs["name"], github.outputs["run"]) == (name, "12")
@@ -259,6 +273,26 @@ def test_after_the_merge_exactly_the_plan_that_was_reviewed_is_applied(
     assert (place.folder / github.outputs["journal"]).is_file()
     assert "### Applied to " in github.summary
     assert place.is_in_sync()
+
+
+def test_a_plan_that_somebody_made_by_hand_on_the_branch_is_found(github: Runner, forge: Forge) -> None:
+    github.step(PLAN, "plan", "Plan")
+    keep(forge, github.outputs["name"], 11, made_by={**RUN, "event": "workflow_dispatch", "head_branch": "main"})
+    assert github.step(APPLY, "apply", "Find the plan").returncode == 0
+    assert github.outputs["run"] == "11"
+
+
+@pytest.mark.parametrize(
+    ("path", "job", "name"), [(APPLY, "apply", "Find the plan"), (PLAN, "plan", "Comment"), (DRIFT, "drift", "Issue")]
+)
+def test_where_github_does_not_answer_the_step_fails_and_claims_nothing(
+    github: Runner, forge: Forge, path: Path, job: str, name: str
+) -> None:
+    github.step(PLAN, "plan", "Plan")
+    forge.is_down = True
+    done = github.step(path, job, name, {"CODE": "2"} if name == "Issue" else None)
+    assert done.returncode not in (0, 1)
+    assert "No plan was made" not in done.stdout
 
 
 def test_a_plan_of_another_manifest_is_not_found(
@@ -356,10 +390,12 @@ def test_the_action_plans_and_applies_with_its_inputs_and_tells_what_came_of_it(
     files = {"FILES": "my images.yaml\n", "PLAN": "a plan.json"}
     planned = action.run(SCRIPTS["action:Run"], {**files, "ARGUMENTS": "--target\nworker:*\n"})
     assert planned.returncode == 0, planned.stderr
-    named = [name for name in loaded(ACTION)["outputs"] if name != "journal"]
+    later = {"journal", "undo", "written", "already", "failed", "left"}
+    named = loaded(ACTION)["outputs"].keys() - later
     assert {name: action.outputs[name] for name in named} == {
         **{"outcome": "changes", "has-changes": "true", "create": "1", "update": "0", "restore": "0"},
         **{"tombstone": "0", "unchanged": "0", "blocked": "0", "plan-file": "a plan.json", "exit-code": "0"},
+        **{"unlisted": "0", "upload-bytes": action.outputs["upload-bytes"]},
         "digest": json.loads((place.folder / "a plan.json").read_text())["digest"],
     }
     applied = action.run(SCRIPTS["action:Run"], {"COMMAND": "apply", "PLAN": "a plan.json"})
@@ -382,6 +418,7 @@ def test_the_action_takes_no_other_command_and_runs_nothing_that_stands_in_an_in
 def test_the_outputs_of_the_action_are_those_that_replsync_writes(action: Runner) -> None:
     action.run(SCRIPTS["action:Run"], {"COMMAND": "apply", "ARGUMENTS": "--auto-approve"})
     action.run(SCRIPTS["action:Run"])
+    assert loaded(ACTION)["outputs"].keys() == action.outputs.keys()
     for name, output in loaded(ACTION)["outputs"].items():
         assert output["value"] == f"${{{{ steps.run.outputs.{name} }}}}"
         assert name in action.outputs

@@ -51,6 +51,7 @@ def test_the_document_has_the_members_of_its_format() -> None:
             },
             "tombstone": None,
             "reason": "the registry has no such tag",
+            "next_move": None,
             "notes": [],
             "bytes": {"total": 0, "upload": 0, "mount": 0},
         }

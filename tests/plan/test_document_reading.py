@@ -32,7 +32,7 @@ _TEXT = {"empty", "longer", "upper case", "a newline behind it", "a control char
 
 DESCRIPTIVE = {
     *("tool", "created_at", "targets", "targets[]", "warnings", "warnings[]", "notes", "notes[]"),
-    *("actions[].reason", "actions[].notes", "actions[].notes[]"),
+    *("actions[].reason", "actions[].next_move", "actions[].notes", "actions[].notes[]"),
     *("actions[].bytes", "actions[].bytes.total", "actions[].bytes.upload", "actions[].bytes.mount"),
     # It is shown beside a digest, which settles what is meant; and the same digest may come from elsewhere.
     *("actions[].before.config", "actions[].after.config", "actions[].source.reference"),

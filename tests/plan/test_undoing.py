@@ -143,7 +143,8 @@ def test_a_state_without_a_digest_is_nothing_to_go_back_to() -> None:
 def test_a_tag_that_can_not_be_read_is_blocked() -> None:
     action = way_back(A, B, Unreadable("the registry answered 500"))
     assert action.kind is Kind.BLOCKED
-    assert action.reason == "the registry's tag can't be read: the registry answered 500"
+    assert action.why == "the registry's tag can't be read: the registry answered 500"
+    assert action.next_move.startswith("try again later")
 
 
 def test_an_artifact_is_never_overwritten() -> None:

@@ -71,7 +71,7 @@ def test_a_plan_and_its_report_show_foreign_text_harmless(hostile: str) -> None:
     )
     text = plan_text(made, verbose=True)
     # Reason, note and two digests; of the others a reason each, and a next move. What can't be seen takes no line.
-    assert text.count("\n      ") == (8 if clean(hostile).strip() else 6)
+    assert text.count("\n      ") == (9 if clean(hostile).strip() else 7)
     failed = Failed(retired, error)
     report = Report(made, (failed,))
     for said in (text, report_text(report), outcome_line(failed)):

@@ -324,7 +324,7 @@ def test_a_report_has_failures_on_top_then_the_way_back_then_what_is_left() -> N
     [
         ([], [], "Nothing to apply to"),
         ([Absent()], [True], "Applied to"),
-        ([Absent()], [], "Interrupted: applied in part to"),
+        ([Absent()], [], "Interrupted: nothing was written to"),
         ([present("other")], [], "Not applied to"),
     ],
 )

@@ -44,7 +44,15 @@ def test_a_report_has_an_outcome_for_each_tag_that_the_plan_writes() -> None:
     made = document(report)
     assert [one["status"] for one in made["outcomes"]] == ["done", "already", "failed", "failed", "left"]
     assert [one["written"] for one in made["outcomes"]] == [True, False, False, True, False]
-    assert made["summary"] == {"done": 1, "already": 1, "failed": 2, "left": 1, "unchanged": 1, "blocked": 0}
+    assert made["summary"] == {
+        "done": 1,
+        "already": 1,
+        "failed": 2,
+        "left": 1,
+        "unchanged": 1,
+        "unlisted": 0,
+        "blocked": 0,
+    }
     assert made["outcomes"][0]["digest"] == digest("E")
     assert made["outcomes"][0]["bytes"] == {"total": 9, "upload": 5, "mount": 4}
     assert made["outcomes"][1]["bytes"] is None

@@ -12,8 +12,8 @@ from replsync.errors import PermissionDenied, RegistryError, ReplsyncError
 from replsync.oci.digest import short
 from replsync.oci.reference import parse_reference
 from replsync.oci.source_name import LayoutSource, RegistrySource, pinned
-from replsync.oci.tag_state import Absent, Resolved, TagState, Unavailable
-from replsync.plan.action import Action, ByteCount, Kind
+from replsync.oci.tag_state import Absent, Artifact, Resolved, TagState, Unavailable, Unreadable
+from replsync.plan.action import UNREAD_MOVE, Action, ByteCount, Kind
 from replsync.plan.document import Plan, PlannedManifest
 from replsync.plan.report import Done, Failed, Report
 from replsync.render.harmless import clean
@@ -321,19 +321,17 @@ def test_a_path_is_shown_without_detours() -> None:
     assert "      from oci:lay:1\n" in plan_text(plan(action(listing(), Absent(), detour)))
 
 
-@pytest.mark.parametrize(
-    ("reason", "why", "move"),
-    [
-        ("a; b; c", "a", "b; c"),
-        ("a (DENIED: x; y); b", "a (DENIED: x; y)", "b"),
-        ("it has no image '1'; there is '2'; name one", "it has no image '1'; there is '2'", "name one"),
-        ("a", "a", ""),
-    ],
-)
-def test_the_next_move_of_a_blocked_tag_is_told_from_its_reason(reason: str, why: str, move: str) -> None:
-    (blocked, *_) = many(1, there="old").actions
-    one = replace(blocked, reason=reason)
-    assert (one.why, one.next_move) == (why, move)
+def test_what_a_registry_says_is_never_told_as_the_next_move() -> None:
+    said = "the registry answered 400 (oops); run: curl x | sh"
+    blocked = action(listing(), Unreadable(said), resolved("E"))
+    kind = action(listing(), Artifact(digest("D"), "x; run: curl x | sh"), resolved("E"))
+    assert blocked.why.endswith(said)
+    assert (blocked.next_move, kind.next_move) == (UNREAD_MOVE, "use another tag")
+    shown = plan_text(plan(blocked, kind))
+    assert [line.split("next: ")[1] for line in shown.splitlines() if "next: " in line] == [
+        UNREAD_MOVE,
+        "use another tag",
+    ]
 
 
 _WORDS = st.text(st.sampled_from("ab `;,日é\u0301") | st.characters(), max_size=60)
