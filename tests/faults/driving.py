@@ -28,7 +28,9 @@ _LIMITS = TimeLimits(connect=2, idle=1, answer=1.5, retry_after=0.2, least_rate=
 _CHUNKS = ChunkBounds(smallest=100_000, largest=400_000, seconds=0.5)
 _FOREIGN = ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "REPLICATED_API_TOKEN", "REPLICATED_APP", "SOURCE_DATE_EPOCH")
 
-_FAILED = re.compile(r"^ *! ([\w.-]+:[\w.-]+) \w+$\n +(.+)$", re.MULTILINE)
+_FAILED = re.compile(r"((?:^ *! [\w.-]+:[\w.-]+ \w+$\n)+) +(.+)$", re.MULTILINE)
+"""Tags that failed alike, a line for each, and then why."""
+_NAME = re.compile(r"! (\S+) \w+$", re.MULTILINE)
 _OPERATION = re.compile(
     r"(look up|read back|read|push|mount|write|list the tags of|ask|reach|sign in to|source:) ?\S", re.ASCII
 )
@@ -77,7 +79,7 @@ class Failures:
     @classmethod
     def read(cls, output: str) -> "Failures":
         """Read a report."""
-        return cls(dict(_FAILED.findall(output)))
+        return cls({tag: why for names, why in _FAILED.findall(output) for tag in _NAME.findall(names)})
 
 
 def check_honest(ended: Ended, states: Mapping[Tag, State]) -> None:
