@@ -152,7 +152,20 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
             "lock": None,
         }
     ]
-    keys = {"kind", "image", "tag", "reference", "before", "after", "source", "tombstone", "reason", "notes", "bytes"}
+    keys = {
+        "kind",
+        "image",
+        "tag",
+        "reference",
+        "before",
+        "after",
+        "source",
+        "tombstone",
+        "reason",
+        "next_move",
+        "notes",
+        "bytes",
+    }
     for action in document["actions"]:
         assert action.keys() == keys
         assert action["bytes"].keys() == {"total", "upload", "mount"}
@@ -184,6 +197,7 @@ def test_the_plan_document_has_exactly_the_keys_of_its_format(
         },
         "tombstone": None,
         "reason": "the source has another image, and the tag is mutable",
+        "next_move": None,
         "notes": [],
         "bytes": {"total": size(TWO), "upload": size(TWO), "mount": 0},
     }
