@@ -49,7 +49,7 @@ def assert_found_out(race: Race, done: Done) -> None:
         assert recorded[calm(kind)] == ["writing", "wrote"]
     for event, kind in race.races:
         image = raced(event, kind)
-        assert re.search(rf"  ! {image}:1 {kind}\n      .*/{image}:1: .*{SAID[race.point]}", said), said
+        assert re.search(rf"  ! {image}:1 {kind}\n(?:  ! .*\n)*      .*: .*{SAID[race.point]}", said), said
         assert recorded.get(image, []) == RECORDED[race.point]
         if event == "moved":
             assert stage.digest(image) == FOREIGN.digest

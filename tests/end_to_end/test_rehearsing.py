@@ -167,7 +167,8 @@ def test_replsync_says_that_it_may_not_push(
     assert done.returncode == 4
     assert "the registry answered 403 (DENIED: requested access to the resource is denied" in done.stderr
     refused = f"\nreplsync: apply: nothing was written: {sandbox.host} refused it\n"
-    assert f"{refused}  next: sign in with an account that may do this: replsync login {sandbox.host}; " in done.stderr
+    assert f"{refused}  next: this account may not push here; a customer's licence, for one, only pulls." in done.stderr
+    assert f"replsync login {sandbox.host}. " in done.stderr
     assert LICENCE.password not in done.stdout + done.stderr
 
 
