@@ -69,6 +69,12 @@ def import_tags(wish: Wish, connection: Connection, no_color: bool) -> None:
     adopted = [one for some in found if (one := some.adopted)]
     said = sys.stderr if wish.file == STDOUT else sys.stdout
     print(f"{target.registry}/{target.app}", file=said)
+    if pinned := [name for one in found if (image := images.get(one.name)) for name in _pinned(one, image)]:
+        log.say(
+            "note",
+            f"note: pinned although `mutable` names it: {_some(pinned)}; where a tag is to follow its source, "
+            "take its digest away",
+        )
     for line in _lines(found):
         print(clean(line), file=said)
     _write(wish, target, old, adopted, is_all=not any(one.unfit or one.unreadable for one in found))
@@ -160,6 +166,10 @@ async def _every_name(target: Target, client: RegistryClient, transport: Transpo
             hint=f"name them: replsync import --app {target.app} worker api{api}",
         ) from error
     return tuple(path.removeprefix(f"{target.app}/") for path in paths)
+
+
+def _pinned(found: Found, image: Image) -> Iterable[str]:
+    return (f"{found.name}:{tag.tag}" for tag in found.tags if tag.digest and image.is_mutable(tag.tag))
 
 
 def _fit(names: Sequence[str]) -> tuple[str, ...]:

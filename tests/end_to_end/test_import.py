@@ -230,6 +230,18 @@ def test_a_small_image_of_dockers_that_is_pinned_needs_no_source_either(
     assert workplace.kinds() == {"worker:1.2": "unchanged", "worker:9": "unchanged"}
 
 
+def test_a_tag_that_the_manifest_calls_mutable_is_pinned_and_that_is_said(
+    workplace: Workplace, registry: RunningSandbox
+) -> None:
+    fill(registry, f"{workplace.app}/worker", {"latest": "an image", "1.9": "an image"})
+    workplace.write(registry.host, {"name": "worker", "mutable": ["latest"], "retired": [{"tag": "3", "reason": "x"}]})
+    done = workplace.run("import", "worker", "--mutable", "edge")
+    assert done.returncode == 0, done.stderr
+    assert "note: pinned although `mutable` names it: worker:latest; " in done.stderr
+    assert "note: --mutable is for new images, and not for worker\n" in done.stderr
+    assert workplace.kinds() == {"worker:latest": "unchanged", "worker:1.9": "unchanged", "worker:3": "unchanged"}
+
+
 def test_import_without_a_registry_asks_replicateds_and_takes_the_app_from_the_environment(
     workplace: Workplace, registry: RunningSandbox
 ) -> None:
