@@ -115,7 +115,7 @@ def _usage(error: typer.BadParameter) -> tuple[str, str]:
     message = " ".join(
         error.format_message().replace("Value error, ", "").replace("Input should be", "it has to be").split()
     )
-    name = next((word for word in sys.argv[1:2] if word in command().commands), "")
+    name = next((word for word in sys.argv[1:2] if word in EXAMPLES), "")
     hint = f"{error.ctx.command_path if error.ctx else f'replsync {name}'.strip()} --help"
     takes_files = error.ctx and any(one.name == "file" for one in error.ctx.command.params)
     if message.startswith("Got unexpected extra argument") and name in ("login", "logout"):

@@ -10,7 +10,7 @@ from replsync.cli.carrying_out import alone, carry_out, show, shown_and_approved
 from replsync.cli.journals import entries_of, journal_folder
 from replsync.cli.lock_file import lock_digest
 from replsync.cli.manifests import read_all
-from replsync.cli.options import Connection, Scope, Shown
+from replsync.cli.options import DEFAULT_FILE, Connection, Scope, Shown
 from replsync.cli.progress import asking
 from replsync.cli.running import run
 from replsync.cli.saved_plan import check_still_valid, save
@@ -44,12 +44,12 @@ def _unnamed(connection: Connection) -> UsageError:
     folders = {journal_folder(Path(member.file.name)) for member in read_all(connection.files)}
     found = [path for folder in folders for path in folder.glob(f"*{SUFFIX}")]
     last = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
-    hint = (
-        f"the last one: replsync rollback {shlex.quote(str(last))}"
-        if last
-        else "there is no journal beside the manifest"
+    if last is None:
+        return UsageError("rollback: no journal is named", hint="there is no journal beside the manifest")
+    same = () if list(connection.files) == DEFAULT_FILE else tuple(f"--file={path}" for path in connection.files)
+    return UsageError(
+        "rollback: no journal is named", hint=f"the last one: {shlex.join(['replsync', 'rollback', str(last), *same])}"
     )
-    return UsageError("rollback: no journal is named", hint=hint)
 
 
 async def _roll_back(

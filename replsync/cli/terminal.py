@@ -24,7 +24,8 @@ def folded(text: str, first: str = "", hanging: str | None = None) -> str:
         return f"{first}{text}"
     from replsync.render.layout import Look
 
-    width = int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stderr.fileno()).columns)
+    given = os.environ.get("COLUMNS", "")
+    width = int(given) if given.isdecimal() else os.get_terminal_size(sys.stderr.fileno()).columns
     return "\n".join(Look(width=width or None).lines(text, first, hanging))
 
 

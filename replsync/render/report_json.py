@@ -8,13 +8,12 @@ from typing import Any, assert_never
 from replsync.plan.action import WRITING, Action, Kind
 from replsync.plan.document import canonical, plan_digest
 from replsync.plan.report import Done, Failed, Outcome, Report
+from replsync.plan.schema_parts import COUNT, TEXT, one_object
 
 FORMAT = "replsync.report/1"
 STATUSES = ("done", "already", "failed", "left")
 
 _DIGEST = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$"}
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
 
 
@@ -76,26 +75,16 @@ def _outcome(action: Action, outcome: Outcome | None) -> dict[str, Any]:
     }
 
 
-def _object(description: str, **properties: Any) -> dict[str, Any]:
-    return {
-        "description": description,
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 def report_schema() -> dict[str, Any]:
     """Return the schema, draft 2020-12."""
     digest_or_null = {**_DIGEST, "type": ["string", "null"]}
-    sizes = _object("Bytes of blobs: of the image, to send, to mount.", total=_COUNT, upload=_COUNT, mount=_COUNT)
-    outcome = _object(
+    sizes = one_object("Bytes of blobs: of the image, to send, to mount.", total=COUNT, upload=COUNT, mount=COUNT)
+    outcome = one_object(
         "What became of one tag.",
         kind={"enum": [str(kind) for kind in WRITING], "description": "What the plan wanted to do to the tag."},
-        image={**_TEXT, "description": "The image's name in the manifest."},
-        tag=_TEXT,
-        reference={**_TEXT, "description": "HOST/PATH:TAG"},
+        image={**TEXT, "description": "The image's name in the manifest."},
+        tag=TEXT,
+        reference={**TEXT, "description": "HOST/PATH:TAG"},
         status={
             "enum": list(STATUSES),
             "description": "`done`: written now; `already`: it was so; `failed`; `left`: not tried, or not finished.",
@@ -112,24 +101,24 @@ def report_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "replsync report",
-        **_object(
+        **one_object(
             "What became of a plan. Canonical JSON: sorted keys, no white space.",
             format={"const": FORMAT},
-            tool={**_TEXT, "description": "The program that made the plan, with its version."},
+            tool={**TEXT, "description": "The program that made the plan, with its version."},
             plan={**_DIGEST, "description": "The digest of the plan's document that was looked at."},
-            applications={"description": "REGISTRY/APP of each.", "type": "array", "items": _TEXT},
-            targets={"description": "The patterns that chose a part of the plan.", "type": "array", "items": _TEXT},
-            summary=_object(
+            applications={"description": "REGISTRY/APP of each.", "type": "array", "items": TEXT},
+            targets={"description": "The patterns that chose a part of the plan.", "type": "array", "items": TEXT},
+            summary=one_object(
                 "How many tags; with blocked ones nothing was written.",
-                **dict.fromkeys((*STATUSES, "unchanged", "unlisted", "blocked"), _COUNT),
+                **dict.fromkeys((*STATUSES, "unchanged", "unlisted", "blocked"), COUNT),
             ),
             outcomes={
                 "description": "One for each tag that the plan writes, in its order.",
                 "type": "array",
                 "items": outcome,
             },
-            journals={"description": "The journals that tell what was written.", "type": "array", "items": _TEXT},
-            undo={"description": "The commands that take it back.", "type": "array", "items": _TEXT},
+            journals={"description": "The journals that tell what was written.", "type": "array", "items": TEXT},
+            undo={"description": "The commands that take it back.", "type": "array", "items": TEXT},
         ),
     }
 

@@ -406,4 +406,7 @@ def test_without_a_journal_the_last_one_is_named_and_nothing_is_asked(at_sandbox
     at_sandbox.push("worker", "1.0", OLD)
     workplace.apply()
     (journal,) = (workplace.folder / ".replsync/journal").glob("*.jsonl")
-    assert_refused(workplace.run("rollback"), 64, f"rollback .replsync/journal/{journal.name}")
+    assert_refused(workplace.run("rollback"), 64, f"rollback .replsync/journal/{journal.name}\n")
+    folder = workplace.folder.name
+    named = workplace.replsync("rollback", "-f", folder, cwd=workplace.folder.parent, env=workplace.env)
+    assert_refused(named, 64, f"rollback {folder}/.replsync/journal/{journal.name} --file={folder}\n")

@@ -98,3 +98,12 @@ def test_without_colours_the_progress_display_has_none_either(one_to_create: Wor
         assert shown.ended() == 0
     assert "1/1 tags" in shown.output
     assert not COLOUR.search(shown.output)
+
+
+@pytest.mark.parametrize("columns", ["wide", "-3", "60"])
+def test_an_error_is_folded_whatever_stands_in_columns(workplace: Workplace, columns: str) -> None:
+    env = clean_environment(workplace.folder, {"COLUMNS": columns})
+    with terminal(replsync_command("validate", "-f", "none.yaml"), workplace.folder, env) as shown:
+        assert shown.ended() == 3
+    assert "Traceback" not in shown.output
+    assert "next: name it with -f" in shown.output
